@@ -1,27 +1,30 @@
-"""Chainer 7.8.1 on today's Python, NumPy and CuPy (stand-in until the real one)."""
-import sys
-import types
+"""Chainer 7.8.1 and ChainerMN on today's Python, NumPy and CuPy.
 
-import numpy
+Chainer's last release is from January 2022. Importing this package makes ``import chainer``
+work: each patch puts back one thing that Chainer relies on and that is missing, once, and says
+why (``python -m chainer_kfac.compat.audit`` lists them). An old stack on which Chainer works
+stays as it is.
+
+Patches are applied when the module that needs them is imported. ``import chainer_kfac`` by
+itself imports neither NumPy nor Chainer.
+"""
+from chainer_kfac.compat import numpy2, packaging
+from chainer_kfac.compat.optional import require
+from chainer_kfac.compat.patches import Patch, PatchSet
+
+__all__ = ['applied', 'install', 'require']
+
+_PATCHES = PatchSet([*numpy2.patches('chainer'), *packaging.patches()])
 
 
 def install():
-    if not hasattr(numpy, 'sctypes'):
-        numpy.sctypes = {
-            'int': [numpy.int8, numpy.int16, numpy.int32, numpy.int64],
-            'uint': [numpy.uint8, numpy.uint16, numpy.uint32, numpy.uint64],
-            'float': [numpy.float16, numpy.float32, numpy.float64],
-            'complex': [numpy.complex64, numpy.complex128],
-            'others': [bool, object, bytes, str, numpy.void]}
-    if 'product' not in numpy.__dict__:
-        numpy.product = numpy.prod
-    package = types.ModuleType('numpy.distutils')
-    module = types.ModuleType('numpy.distutils.system_info')
-    module.get_info = lambda *a, **k: {'libraries': ['blas']}
-    package.system_info = module
-    numpy.distutils = package
-    sys.modules['numpy.distutils'] = package
-    sys.modules['numpy.distutils.system_info'] = module
+    """Install the patches; a second call changes nothing. Returns the import hook."""
+    return _PATCHES.install()
+
+
+def applied() -> list[Patch]:
+    """The patches that have changed something so far, in order of application."""
+    return _PATCHES.applied
 
 
 install()
