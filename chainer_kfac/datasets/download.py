@@ -1,0 +1,128 @@
+"""Downloads into Chainer's cache: checked, shown, and never half there."""
+import hashlib
+import http.client
+import logging
+import os
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import chainer
+import filelock
+import tqdm
+
+from chainer_kfac.exceptions import DataError
+
+ATTEMPTS = 3
+PAUSE = 2.0  # seconds before the second attempt, twice as many before the third
+TIMEOUT = 30.0  # seconds without a byte
+_CHUNK = 1 << 18
+_log = logging.getLogger(__name__)
+
+
+class _Incomplete(OSError):
+    """What arrived is not the whole file or not the right one."""
+
+
+def cached(url: str, md5: str) -> Path:
+    """The file behind ``url``, from Chainer's download cache or fetched into it.
+
+    The place is the one ``chainer.dataset.cached_download(url)`` uses, so Chainer finds it too. A
+    cached file with another checksum is replaced. A download goes to a temporary file that is
+    renamed when its checksum is right; broken ones are removed and tried again. Processes that want
+    the same file wait for the one that fetches it.
+
+    Args:
+        md5: the expected checksum, hexadecimal.
+    Raises:
+        DataError: naming the URL and the last failure.
+    """
+    target = Path(chainer.dataset.get_dataset_root(), '_dl_cache',
+                  hashlib.md5(url.encode('utf-8')).hexdigest())
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(str(target) + '.lock'):
+            if not target.exists() or _md5(target) != md5:
+                _fetch_with_retries(url, md5, target)
+    except OSError as error:
+        raise DataError('cannot download {} to {} ({}): try again with a network'.format(
+            url, target.parent, getattr(error, 'reason', None) or error))
+    return target
+
+
+def _fetch_with_retries(url: str, md5: str, target: Path) -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            with tempfile.TemporaryDirectory(dir=target.parent) as directory:
+                part = Path(directory, 'part')
+                _fetch(url, part)
+                found = _md5(part)
+                if found != md5:
+                    raise _Incomplete('its md5 is {}, expected {}'.format(found, md5))
+                os.replace(part, target)
+            return
+        except (OSError, http.client.HTTPException) as error:
+            if attempt + 1 == ATTEMPTS or not _worth_retrying(error):
+                raise
+            _log.warning('download of %s broke off (%s), trying again', url, error)
+            time.sleep(PAUSE * 2 ** attempt)
+
+
+def _worth_retrying(error: Exception) -> bool:
+    """An interruption is; a refusal, an unknown host or a full disk stays what it is."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code >= 500
+    return (not isinstance(error, urllib.error.URLError)
+            and isinstance(error, (_Incomplete, ConnectionError, TimeoutError,
+                                   http.client.HTTPException)))
+
+
+def _fetch(url: str, part: Path) -> None:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, open(part, 'wb') as out:
+        total = int(response.headers.get('Content-Length') or 0)
+        with _progress(url, total) as show:
+            while chunk := response.read(_CHUNK):
+                out.write(chunk)
+                show.update(len(chunk))
+        if total and out.tell() != total:
+            raise _Incomplete('{} of {} bytes arrived'.format(out.tell(), total))
+
+
+def _progress(url: str, total: int):
+    name = url.rsplit('/', 1)[-1]
+    if sys.stderr.isatty():
+        return tqdm.tqdm(total=total or None, unit='B', unit_scale=True, desc=name)
+    return _Lines(name, total)
+
+
+class _Lines:
+    """Progress where there is no terminal: one line at the start and at every tenth."""
+
+    def __init__(self, name: str, total: int):
+        self._name, self._total = name, total
+        self._done = self._told = 0
+
+    def __enter__(self):
+        self._say('{}: downloading {} MB'.format(self._name, self._total // 10 ** 6))
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+    def update(self, n: int) -> None:
+        self._done += n
+        tenth = 10 * self._done // self._total if self._total else 0
+        if tenth > self._told:
+            self._told = tenth
+            self._say('{}: {} %'.format(self._name, 10 * tenth))
+
+    def _say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _md5(path: Path) -> str:
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'md5').hexdigest()

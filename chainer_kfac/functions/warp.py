@@ -1,0 +1,101 @@
+"""Bilinear sampling of a batch of images along one affine map an image.
+
+`sample` has one code path in ``xp`` for NumPy and CuPy, which is its definition, and a compiled loop
+that does the same for images in host memory. A pixel of image n is, for output row i and column j,
+
+    (r, c) = (i + corner[n, 0], j + corner[n, 1])
+    y[n, k, i, j] = (x[n, k] at matrix[n] @ (r, c, 1) + shift[n, k]) * scale[k]
+
+if (r, c) lies on the image, else 0. "At" is bilinear, with the edge pixels continued outwards.
+"""
+import numba
+import numpy as np
+from chainer import backend
+
+
+def sample(x, matrix: np.ndarray, corner: np.ndarray, size: int, shift: np.ndarray,
+           scale: np.ndarray):
+    """Sample, shift and scale each image.
+
+    Args:
+        x (array, (N, C, H, W), uint8): NumPy or CuPy.
+        matrix (numpy.ndarray, (N, 2, 3)): from (row, column, 1) to a place on the image.
+        corner (numpy.ndarray, (N, 2), integers): of the output's first pixel.
+        size (int): side of the output.
+        shift (numpy.ndarray, (N, C)), scale (numpy.ndarray, (C,)).
+    Returns:
+        float32, (N, C, size, size): new memory, on the device of ``x``.
+    """
+    xp = backend.get_array_module(x)
+    matrix, shift, scale = (xp.asarray(a, np.float32) for a in (matrix, shift, scale))
+    corner = xp.asarray(corner, np.int32)
+    if xp is not np:
+        return sample_xp(x, matrix, corner, size, shift, scale)
+    y = np.empty((len(x), x.shape[1], size, size), np.float32)
+    _sample_cpu(np.ascontiguousarray(x), matrix, corner, shift, scale, y)
+    return y
+
+
+def sample_xp(x, matrix, corner, size: int, shift, scale):
+    """`sample` in array operations; every array on one device, float32 and int32."""
+    xp = backend.get_array_module(x)
+    n, channels, height, width = x.shape
+    r = corner[:, 0, None, None] + xp.arange(size, dtype=np.int32)[:, None]
+    c = corner[:, 1, None, None] + xp.arange(size, dtype=np.int32)
+    inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+    m = matrix[:, :, :, None, None]
+    row = xp.clip(m[:, 0, 0] * r + m[:, 0, 1] * c + m[:, 0, 2], 0, height - 1)
+    column = xp.clip(m[:, 1, 0] * r + m[:, 1, 1] * c + m[:, 1, 2], 0, width - 1)
+    top = xp.minimum(row.astype(np.int32), height - 2)
+    left = xp.minimum(column.astype(np.int32), width - 2)
+    down, right = (row - top)[:, None], (column - left)[:, None]
+    base = (top * width + left)[:, None] + _plane_offsets(xp, n, channels, height * width)
+    flat = x.ravel()
+    a, b, c, d = (flat[base + step].astype(np.float32) for step in (0, 1, width, width + 1))
+    upper = a + right * (b - a)
+    y = upper + down * (c + right * (d - c) - upper)
+    y = (y + shift[:, :, None, None]) * scale[:, None, None]
+    return xp.where(inside[:, None], y, xp.float32(0))
+
+
+def _plane_offsets(xp, n: int, channels: int, pixels: int):
+    return (xp.arange(n * channels, dtype=np.int64) * pixels).reshape(n, channels, 1, 1)
+
+
+@numba.njit(parallel=True, cache=True, nogil=True, error_model='numpy')
+def _sample_cpu(x, matrix, corner, shift, scale, y):
+    n, channels, height, width = x.shape
+    size = y.shape[2]
+    for image in numba.prange(n):
+        m00, m01, m02 = matrix[image, 0, 0], matrix[image, 0, 1], matrix[image, 0, 2]
+        m10, m11, m12 = matrix[image, 1, 0], matrix[image, 1, 1], matrix[image, 1, 2]
+        for i in range(size):
+            r = i + corner[image, 0]
+            for j in range(size):
+                c = j + corner[image, 1]
+                if r < 0 or r >= height or c < 0 or c >= width:
+                    for k in range(channels):
+                        y[image, k, i, j] = 0
+                    continue
+                row = m00 * np.float32(r) + m01 * np.float32(c) + m02
+                column = m10 * np.float32(r) + m11 * np.float32(c) + m12
+                row = min(max(row, np.float32(0)), np.float32(height - 1))
+                column = min(max(column, np.float32(0)), np.float32(width - 1))
+                top = min(int(row), height - 2)
+                left = min(int(column), width - 2)
+                down = row - np.float32(top)
+                right = column - np.float32(left)
+                for k in range(channels):
+                    a = np.float32(x[image, k, top, left])
+                    b = np.float32(x[image, k, top, left + 1])
+                    c0 = np.float32(x[image, k, top + 1, left])
+                    d = np.float32(x[image, k, top + 1, left + 1])
+                    upper = a + right * (b - a)
+                    lower = c0 + right * (d - c0)
+                    y[image, k, i, j] = (upper + down * (lower - upper) + shift[image, k]) * scale[k]
+
+
+def warm_up() -> None:
+    """Compile the loop, or load it from the cache of an earlier run."""
+    x = np.zeros((1, 3, 2, 2), np.uint8)
+    sample(x, np.zeros((1, 2, 3)), np.zeros((1, 2)), 1, np.zeros((1, 3)), np.ones(3))
