@@ -1,6 +1,7 @@
-"""``python -m chainer_kfac`` is the ``chainer-kfac`` command."""
+"""``python -m chainer_kfac`` is the command ``chainer-kfac``."""
 import sys
 
 from chainer_kfac.cli import main
 
-sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,51 @@
+# chainer_kfac: `make help` lists the targets. Each one is a thin call of the command chainer-kfac,
+# and sets up .venv first where that is missing or out of date.
+#
+# Without make, in a virtual environment of your own (Chainer's source package is built with a
+# setuptools older than 81, which pip's isolated builds do not use):
+#   pip install 'setuptools<81' wheel && pip install --no-build-isolation .
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# make install PYTHON=python3.12 VENV=/tmp/v EXTRAS=dev,cuda13
+VENV   ?= .venv
+EXTRAS ?= dev,mpi,search
+PYTHON ?= $(shell .ci/find-python 3.13 3.12 3.11)
+
+BIN := $(VENV)/bin
+KFAC := $(BIN)/chainer-kfac
+# One stamp for each set of extras: asking for another set installs it.
+empty :=
+comma := ,
+INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+
+# Two test processes on two cores; MPI tests start processes of their own, which wait for them.
+TEST_JOBS ?= 2
+TEST_ARGS ?=
+
+.PHONY: help install test lint doctor
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## make .venv with everything in it (variables: PYTHON, VENV, EXTRAS)
+
+$(INSTALLED): setup.py Makefile
+	@test -n '$(PYTHON)' || { echo 'set PYTHON to a Python 3.11, 3.12 or 3.13' >&2; exit 2; }
+	@echo 'installing into $(VENV) with $(PYTHON)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip 'setuptools<81' wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+test: $(INSTALLED) ## run the tests (TEST_ARGS='-k name')
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) $(TEST_ARGS)
+
+lint: $(INSTALLED) ## ruff, and the order of the rooms
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+
+doctor: $(INSTALLED) ## say what this machine can do
+	$(KFAC) doctor
