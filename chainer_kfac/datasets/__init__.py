@@ -1,4 +1,6 @@
 """Images to train on: CIFAR-10 from Chainer's cache, a stand-in, batches and their augmentation."""
+import os
+
 from chainer_kfac.datasets import cifar10, digits
 from chainer_kfac.datasets.augmentation import Augmentation, Standardise
 from chainer_kfac.datasets.image_data import ImageData, split_holdout
@@ -29,4 +31,4 @@ def load(name: str, train_size: int | None = None, test_size: int | None = None)
 
 def is_cached(name: str) -> bool:
     """Whether ``load(name)`` needs no network. It does not look into the file."""
-    return name != 'cifar10' or cifar10.cache_path().exists()
+    return name != 'cifar10' or os.path.exists(cifar10.cache_path())

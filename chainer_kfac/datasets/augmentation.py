@@ -62,13 +62,13 @@ class Draw:
 class Augmentation:
     """Rotation, PCA lighting, standardisation, flip, expansion and crop, as one sampling.
 
-    The recipe, image by image, is: rotate about the centre, continuing the edge pixels outwards; add
-    a random colour along ImageNet's principal ones; standardise; flip; paste into a larger canvas of
-    zeros; crop. All but the rotation move whole pixels, so each output pixel is one bilinear sample
-    of the source, or zero where the canvas shows: nothing is interpolated twice.
+    The recipe, image by image, is: rotate about the centre, continuing the edge pixels outwards;
+    add a random colour along ImageNet's principal ones; standardise; flip; paste into a larger
+    canvas of zeros; crop. All but the rotation move whole pixels, so each output pixel is one
+    bilinear sample of the source, or zero where the canvas shows: nothing is interpolated twice.
 
-    Image i in epoch e gets the same numbers in every batch, on every rank and device: they are drawn
-    from (seed, e, i) alone.
+    Image i in epoch e gets the same numbers in every batch, on every rank and device: they are
+    drawn from (seed, e, i) alone.
 
     Args:
         mean, std (array, (3,)): of the training images, on the scale 0-255.
@@ -114,7 +114,8 @@ class Augmentation:
                                  np.arange(10))
         angle, flip, ratio, top, left, row, column = number.T[:7]
         canvas = (side * (1 + (self._max_ratio - 1) * ratio)).astype(np.int64)
-        free, spare = canvas - side + 1, canvas - self._crop + 1  # whole-pixel places to choose from
+        # How many whole-pixel places there are for the image and for the crop.
+        free, spare = canvas - side + 1, canvas - self._crop + 1
         return Draw(angle=self._max_angle * (2 * angle - 1),
                     light=special.ndtri(number[:, 7:]),
                     flip=flip < 0.5,

@@ -3,12 +3,12 @@ import hashlib
 import os
 import pickle
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
 import chainer
+import filelock
 import numpy as np
 
 from chainer_kfac.datasets import download, image_data
@@ -42,7 +42,7 @@ def load(train_size: int | None = None, test_size: int | None = None) -> image_d
     train_size = _checked_size(train_size, TRAIN, 'train_size')
     test_size = _checked_size(test_size, TEST, 'test_size')
     path = cache_path()
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, not stopped by a closed folder
         create(path)
     arrays = read(path)
     digest = hashlib.sha256()
@@ -73,35 +73,37 @@ def read(path: Path) -> dict[str, np.ndarray]:
         DataError: naming the file, what is wrong with it, and the remedy.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:  # reading a member to its end checks its CRC
+        with np.load(path, allow_pickle=False) as archive:  # zipfile checks each member's CRC
             arrays = {name: archive[name] for name in ARRAYS}
-    except PermissionError:
-        raise DataError('{} may not be read: give yourself permission (chmod u+r)'.format(path))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(_damaged(path, 'it is truncated or corrupt, {}'.format(error)))
+    except PermissionError as error:
+        raise DataError('{} may not be read: give its reader permission (chmod +r) or set '
+                        'CHAINER_DATASET_ROOT to another place'.format(path)) from error
+    except (AttributeError, OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile,
+            zlib.error) as error:
+        raise _damaged(path, 'truncated or corrupt, {}'.format(error)) from error
     for name, shape in ARRAYS.items():
         got = arrays[name]
         if got.shape != shape or got.dtype != np.uint8:
-            raise DataError(_damaged(path, '{} is {} {}, CIFAR-10 has uint8 {}'.format(
-                name, got.dtype, got.shape, shape)))
+            raise _damaged(path, '{} is {} {} instead of uint8 {}'.format(
+                name, got.dtype, got.shape, shape))
     for name, total in (('train_y', TRAIN), ('test_y', TEST)):
         counts = np.bincount(arrays[name], minlength=CLASSES)
         if not np.array_equal(counts, np.full(CLASSES, total // CLASSES)):
-            raise DataError(_damaged(path, '{} counts {} images a class, CIFAR-10 has {}'.format(
-                name, counts.tolist(), total // CLASSES)))
+            raise _damaged(path, '{} does not hold each label from 0 to {} {} times'.format(
+                name, CLASSES - 1, total // CLASSES))
     return arrays
 
 
-def _damaged(path: Path, reason: str) -> str:
-    return '{} is not a usable CIFAR-10 cache ({}): delete it to have it made again'.format(
-        path, reason)
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError('{} is not a whole CIFAR-10 cache file ({}): delete it, and it will be made '
+                     'again'.format(path, reason))
 
 
 def create(path: Path) -> None:
     """Download the archive, check it, and write the cache file in one step of renaming.
 
-    Chainer's own creator moves the file from the temporary directory, often another file system,
-    where a kill leaves half a file in place; this one writes beside the target.
+    Chainer's own creator moves the file out of the temporary directory, often from another file
+    system, and a kill meanwhile leaves half a file in place; this one writes beside the target.
 
     Raises:
         DataError: if the archive cannot be had, or the cache cannot be written.
@@ -109,17 +111,19 @@ def create(path: Path) -> None:
     try:
         archive = download.cached(URL, MD5)
     except DataError as error:
-        raise DataError('{}; or put cifar-10.npz, as chainer.datasets.get_cifar10 writes it, at {}, '
-                        'or use dataset=digits'.format(error, path))
-    path.parent.mkdir(parents=True, exist_ok=True)
+        raise DataError('{}: mend that, put cifar-10.npz as chainer.datasets.get_cifar10 writes it '
+                        'at {}, or use dataset=digits'.format(error, path)) from error
+    part = path.with_name(path.name + '.part')
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent) as directory:
-            part = Path(directory, path.name)
-            np.savez(part, **unpack(archive))
-            os.replace(part, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(str(path) + '.lock'):
+            if not path.exists():  # another process may have made it while this one waited
+                with open(part, 'wb') as f:
+                    np.savez(f, **unpack(archive))
+                os.replace(part, path)
     except OSError as error:
-        raise DataError('cannot write {} ({}): free space or set CHAINER_DATASET_ROOT'.format(
-            path, error))
+        raise DataError('cannot write {} ({}): mend that or set CHAINER_DATASET_ROOT to another '
+                        'place'.format(path, error)) from error
 
 
 def unpack(archive: Path) -> dict[str, np.ndarray]:

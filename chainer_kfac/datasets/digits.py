@@ -14,9 +14,8 @@ SCALE = 4  # 8x8 pixels become 32x32
 def load(train_size: int | None = None, test_size: int | None = None) -> image_data.ImageData:
     """The 1,797 digits, grey levels 0-16 stretched to 0-255, each pixel a 4x4 square.
 
-    Every fifth image is a test image, so that both sets hold every class and writer of the source's
-    order; no image is in both. Where more are asked for than there are, the set is repeated in its
-    order: ``train_id`` tells repetitions apart from new images.
+    Every fifth image is a test image; no image is in both sets. Where more are asked for than there
+    are, the set is repeated in its order: ``train_id`` tells repetitions apart from new images.
 
     Raises:
         DataError: if a size is below 1.

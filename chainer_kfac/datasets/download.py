@@ -4,7 +4,6 @@ import http.client
 import logging
 import os
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -30,10 +29,10 @@ class _Incomplete(OSError):
 def cached(url: str, md5: str) -> Path:
     """The file behind ``url``, from Chainer's download cache or fetched into it.
 
-    The place is the one ``chainer.dataset.cached_download(url)`` uses, so Chainer finds it too. A
-    cached file with another checksum is replaced. A download goes to a temporary file that is
-    renamed when its checksum is right; broken ones are removed and tried again. Processes that want
-    the same file wait for the one that fetches it.
+    The place is the one that ``chainer.dataset.cached_download(url)`` uses, so Chainer finds it
+    too. A cached file with another checksum is replaced. A download goes to a file of another name,
+    which is renamed when its checksum is right, and is tried again when it breaks off. Processes
+    that want the same file wait for the one that fetches it.
 
     Args:
         md5: the expected checksum, hexadecimal.
@@ -45,26 +44,33 @@ def cached(url: str, md5: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(str(target) + '.lock'):
-            if not target.exists() or _md5(target) != md5:
+            if not target.exists() or checksum(target) != md5:
                 _fetch_with_retries(url, md5, target)
-    except OSError as error:
-        raise DataError('cannot download {} to {} ({}): try again with a network'.format(
-            url, target.parent, getattr(error, 'reason', None) or error))
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, 'reason', None) or error
+        raise DataError('cannot download {} into {} ({})'.format(
+            url, target.parent, reason)) from error
     return target
 
 
+def checksum(path: Path) -> str:
+    """md5 of a file, hexadecimal."""
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'md5').hexdigest()
+
+
 def _fetch_with_retries(url: str, md5: str, target: Path) -> None:
+    part = target.with_name(target.name + '.part')  # one name, so that a killed download leaves one
     for attempt in range(ATTEMPTS):
         try:
-            with tempfile.TemporaryDirectory(dir=target.parent) as directory:
-                part = Path(directory, 'part')
-                _fetch(url, part)
-                found = _md5(part)
-                if found != md5:
-                    raise _Incomplete('its md5 is {}, expected {}'.format(found, md5))
-                os.replace(part, target)
+            _fetch(url, part)
+            found = checksum(part)
+            if found != md5:
+                raise _Incomplete('its md5 is {}, expected {}'.format(found, md5))
+            os.replace(part, target)
             return
         except (OSError, http.client.HTTPException) as error:
+            part.unlink(missing_ok=True)
             if attempt + 1 == ATTEMPTS or not _worth_retrying(error):
                 raise
             _log.warning('download of %s broke off (%s), trying again', url, error)
@@ -75,9 +81,8 @@ def _worth_retrying(error: Exception) -> bool:
     """An interruption is; a refusal, an unknown host or a full disk stays what it is."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code >= 500
-    return (not isinstance(error, urllib.error.URLError)
-            and isinstance(error, (_Incomplete, ConnectionError, TimeoutError,
-                                   http.client.HTTPException)))
+    passing = (_Incomplete, ConnectionError, TimeoutError, http.client.HTTPException)
+    return isinstance(error, passing)
 
 
 def _fetch(url: str, part: Path) -> None:
@@ -99,14 +104,14 @@ def _progress(url: str, total: int):
 
 
 class _Lines:
-    """Progress where there is no terminal: one line at the start and at every tenth."""
+    """Progress where there is no terminal: a line at the start and at every tenth."""
 
     def __init__(self, name: str, total: int):
         self._name, self._total = name, total
-        self._done = self._told = 0
+        self._done = self._tenths = 0
 
     def __enter__(self):
-        self._say('{}: downloading {} MB'.format(self._name, self._total // 10 ** 6))
+        self._say('downloading, {:.1f} MB'.format(self._total / 1e6))
         return self
 
     def __exit__(self, *exc):
@@ -114,15 +119,11 @@ class _Lines:
 
     def update(self, n: int) -> None:
         self._done += n
-        tenth = 10 * self._done // self._total if self._total else 0
-        if tenth > self._told:
-            self._told = tenth
-            self._say('{}: {} %'.format(self._name, 10 * tenth))
+        tenths = 10 * self._done // self._total if self._total else 0
+        if tenths > self._tenths:
+            self._tenths = tenths
+            self._say('{} %'.format(10 * tenths))
 
-    def _say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-
-def _md5(path: Path) -> str:
-    with open(path, 'rb') as f:
-        return hashlib.file_digest(f, 'md5').hexdigest()
+    def _say(self, what: str) -> None:
+        sys.stderr.write('{}: {}\n'.format(self._name, what))
+        sys.stderr.flush()

@@ -14,9 +14,9 @@ class ImageData:
     Attributes:
         name: what ``datasets.load`` was asked for.
         label: what tables show; it says which pixels these are, by digest and not by file name.
-        digest: sha256 (hexadecimal) of all pixels and labels the source holds, before any cut to size.
+        digest: sha256 (hexadecimal) of all pixels and labels of the source, before any cut to size.
         train_x, test_x (uint8, (N, 3, H, W)); train_t, test_t (int32, (N,)).
-        train_id (int64, (N,)): which source image a training image is; equal where one is repeated.
+        train_id (int64, (N,)): which source image each one is; equal where an image is repeated.
         holdout_x, holdout_t: training images kept back by `split_holdout`, else None.
         mean, std (float64, (3,)): of each channel over the training images, on the scale 0-255.
     """
@@ -41,10 +41,12 @@ def channel_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Args:
         x (uint8, (N, C, H, W)).
     Returns:
-        (mean, std): float64, (C,). The deviation divides by the number of pixels, as numpy.std does.
+        (mean, std): float64, (C,). The deviation is that of the population, as numpy.std's.
     """
-    histogram = np.stack([np.bincount(channel.ravel(), minlength=256)
-                          for channel in np.moveaxis(x, 1, 0)])
+    histogram = np.zeros((x.shape[1], 256), np.int64)
+    for part in np.array_split(x, -(-len(x) // 1000)):  # bincount widens its input to 64 bits
+        for channel in range(x.shape[1]):
+            histogram[channel] += np.bincount(part[:, channel].ravel(), minlength=256)
     value = np.arange(256)
     count = histogram[0].sum()
     mean = histogram @ value / count

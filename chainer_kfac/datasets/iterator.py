@@ -6,46 +6,48 @@ import numpy as np
 from chainer import backend
 
 from chainer_kfac.datasets import counter
+from chainer_kfac.exceptions import ConfigError
 
 
 class BatchIterator(chainer.dataset.Iterator):
     """Batches ``(x, t)`` of a data set in memory, in an order that depends on seed and epoch only.
 
     Image number g of the whole run (counted over all ranks) belongs to epoch g // len(x). As with
-    Chainer's SerialIterator, a repeating iterator always gives full batches, which may cross the end
-    of an epoch; one that does not repeat ends with a short batch.
+    Chainer's SerialIterator, a repeating iterator always gives full batches, which may cross the
+    end of an epoch; one that does not repeat ends with a short batch.
 
-    Its only state is how many images were handed out, so a resumed run sees the very batches that an
-    uninterrupted one sees. Every rank walks through the same batches and takes its slice of each.
+    Its only state is how many images were handed out, so a resumed run sees the very batches that
+    an uninterrupted one sees. Every rank walks through the same batches and takes a slice of each.
 
     Chainer's Evaluator averages the values reported for each batch without weights. When the last
     batch is short the mean is exact only if the target reports ``(value, len(t))`` tuples, which
     Chainer reads as value and weight, or if ``batch_size`` divides the number of images.
 
     Args:
-        x (array, (N, C, H, W), uint8), t (array, (N,)): NumPy or CuPy arrays; batches live there too.
+        x (array, (N, C, H, W), uint8), t (array, (N,)): NumPy or CuPy; batches live there too.
         batch_size (int): images of one batch of all ranks together.
         transform (callable): ``transform(x, index, epoch)`` gives the batch's float32 images;
-            ``index`` and ``epoch`` are NumPy int64 arrays with one entry an image. Default: to float32.
+            ``index`` and ``epoch`` are NumPy int64 arrays with one entry an image. Default: only
+            the change of type.
         shuffle (bool): a new order each epoch; otherwise the order of ``x``.
         repeat (bool): go on for ever.
         seed (int): of the order.
         rank, size (int): this process gets images rank * batch_size / size up to the next rank's.
     Raises:
-        ValueError: if the arguments do not fit together.
+        ConfigError: if the arguments do not fit together.
     """
 
     def __init__(self, x, t, batch_size: int, *, transform: Callable | None = None,
                  shuffle: bool = True, repeat: bool = True, seed: int = 0, rank: int = 0,
                  size: int = 1):
         if len(x) != len(t) or len(x) < 1:
-            raise ValueError('x and t must hold the same number of images, at least one, got {} and '
-                             '{}'.format(len(x), len(t)))
+            raise ConfigError('x and t must hold the same number of images, at least one, got {} '
+                              'and {}'.format(len(x), len(t)))
         if batch_size < 1 or batch_size % size:
-            raise ValueError('batch_size must be a positive multiple of size, got {!r} for size '
-                             '{!r}'.format(batch_size, size))
+            raise ConfigError('batch_size must be a positive multiple of size, got {!r} for size '
+                              '{!r}'.format(batch_size, size))
         if not 0 <= rank < size:
-            raise ValueError('rank must be in [0, {!r}), got {!r}'.format(size, rank))
+            raise ConfigError('rank must be in [0, {!r}), got {!r}'.format(size, rank))
         self.batch_size = batch_size
         self.repeat = repeat
         self._x, self._t = x, t
@@ -112,14 +114,15 @@ class BatchIterator(chainer.dataset.Iterator):
         """Store or restore how many images were handed out.
 
         Raises:
-            ValueError: if the snapshot is of another data size, batch size or seed, whose batches it
-                would not continue.
+            ConfigError: if the snapshot is of another data size, batch size, seed or shuffling,
+                whose batches this iterator would not continue.
         """
         ours = np.array([len(self._x), self.batch_size, self._seed, self._shuffle], np.int64)
         theirs = serializer('source', ours.copy())
         if theirs is not None and not np.array_equal(theirs, ours):
-            raise ValueError('the snapshot was made with (images, batch_size, seed, shuffle) = {}, '
-                             'this run has {}'.format(list(theirs), list(ours)))
+            raise ConfigError('the snapshot has (images, batch_size, seed, shuffle) = {} and this '
+                              'run has {}: resume with the same'.format(
+                                  theirs.tolist(), ours.tolist()))
         self._position = int(serializer('position', self._position))
         self._previous_position = int(serializer('previous_position', self._previous_position))
 

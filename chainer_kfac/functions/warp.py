@@ -1,7 +1,7 @@
 """Bilinear sampling of a batch of images along one affine map an image.
 
-`sample` has one code path in ``xp`` for NumPy and CuPy, which is its definition, and a compiled loop
-that does the same for images in host memory. A pixel of image n is, for output row i and column j,
+`sample_xp` is the definition, one code path for NumPy and CuPy; `sample` replaces it by a compiled
+loop where the images lie in host memory. Output row i, column j of image n is
 
     (r, c) = (i + corner[n, 0], j + corner[n, 1])
     y[n, k, i, j] = (x[n, k] at matrix[n] @ (r, c, 1) + shift[n, k]) * scale[k]
@@ -18,7 +18,7 @@ def sample(x, matrix: np.ndarray, corner: np.ndarray, size: int, shift: np.ndarr
     """Sample, shift and scale each image.
 
     Args:
-        x (array, (N, C, H, W), uint8): NumPy or CuPy.
+        x (array, (N, C, H, W), uint8): NumPy or CuPy, H and W at least 2.
         matrix (numpy.ndarray, (N, 2, 3)): from (row, column, 1) to a place on the image.
         corner (numpy.ndarray, (N, 2), integers): of the output's first pixel.
         size (int): side of the output.
@@ -40,26 +40,23 @@ def sample_xp(x, matrix, corner, size: int, shift, scale):
     """`sample` in array operations; every array on one device, float32 and int32."""
     xp = backend.get_array_module(x)
     n, channels, height, width = x.shape
-    r = corner[:, 0, None, None] + xp.arange(size, dtype=np.int32)[:, None]
-    c = corner[:, 1, None, None] + xp.arange(size, dtype=np.int32)
+    step = xp.arange(size, dtype=np.float32)  # float32 though whole: integers widen to float64
+    r = corner[:, 0, None, None].astype(np.float32) + step[:, None]
+    c = corner[:, 1, None, None].astype(np.float32) + step
     inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
     m = matrix[:, :, :, None, None]
     row = xp.clip(m[:, 0, 0] * r + m[:, 0, 1] * c + m[:, 0, 2], 0, height - 1)
     column = xp.clip(m[:, 1, 0] * r + m[:, 1, 1] * c + m[:, 1, 2], 0, width - 1)
-    top = xp.minimum(row.astype(np.int32), height - 2)
-    left = xp.minimum(column.astype(np.int32), width - 2)
+    top = xp.minimum(xp.floor(row), height - 2)
+    left = xp.minimum(xp.floor(column), width - 2)
     down, right = (row - top)[:, None], (column - left)[:, None]
-    base = (top * width + left)[:, None] + _plane_offsets(xp, n, channels, height * width)
+    plane = xp.arange(n * channels).reshape(n, channels, 1, 1) * (height * width)
+    first = plane + (top * width + left).astype(np.int32)[:, None]
     flat = x.ravel()
-    a, b, c, d = (flat[base + step].astype(np.float32) for step in (0, 1, width, width + 1))
-    upper = a + right * (b - a)
-    y = upper + down * (c + right * (d - c) - upper)
-    y = (y + shift[:, :, None, None]) * scale[:, None, None]
-    return xp.where(inside[:, None], y, xp.float32(0))
-
-
-def _plane_offsets(xp, n: int, channels: int, pixels: int):
-    return (xp.arange(n * channels, dtype=np.int64) * pixels).reshape(n, channels, 1, 1)
+    nw, ne, sw, se = (flat[first + far].astype(np.float32) for far in (0, 1, width, width + 1))
+    upper, lower = nw + right * (ne - nw), sw + right * (se - sw)
+    y = (upper + down * (lower - upper) + shift[:, :, None, None]) * scale[:, None, None]
+    return xp.where(inside[:, None], y, np.float32(0))
 
 
 @numba.njit(parallel=True, cache=True, nogil=True, error_model='numpy')
@@ -86,13 +83,14 @@ def _sample_cpu(x, matrix, corner, shift, scale, y):
                 down = row - np.float32(top)
                 right = column - np.float32(left)
                 for k in range(channels):
-                    a = np.float32(x[image, k, top, left])
-                    b = np.float32(x[image, k, top, left + 1])
-                    c0 = np.float32(x[image, k, top + 1, left])
-                    d = np.float32(x[image, k, top + 1, left + 1])
-                    upper = a + right * (b - a)
-                    lower = c0 + right * (d - c0)
-                    y[image, k, i, j] = (upper + down * (lower - upper) + shift[image, k]) * scale[k]
+                    nw = np.float32(x[image, k, top, left])
+                    ne = np.float32(x[image, k, top, left + 1])
+                    sw = np.float32(x[image, k, top + 1, left])
+                    se = np.float32(x[image, k, top + 1, left + 1])
+                    upper = nw + right * (ne - nw)
+                    lower = sw + right * (se - sw)
+                    value = upper + down * (lower - upper)
+                    y[image, k, i, j] = (value + shift[image, k]) * scale[k]
 
 
 def warm_up() -> None:

@@ -8,8 +8,9 @@ class LeNet5(chainer.Chain):
     """Three 5x5 convolutions, spatial pyramid pooling and two fully connected layers.
 
     conv 3-32, ReLU, max-pool 3/2; conv 32-32, ReLU, max-pool 3/2; conv 32-64, ReLU; pyramid of
-    1 + 4 + 16 bins, maximum in each: 1,344 numbers whatever the image's size; fc 4096, ReLU, dropout;
-    fc to the classes. Chainer's default initialisation; 5,629,418 parameters for ten classes.
+    1 + 4 + 16 bins, maximum in each: 1,344 numbers whatever the image's size; fc 4096, ReLU,
+    dropout; fc to the classes. Chainer's default initialisation; 5,629,418 parameters for ten
+    classes.
 
     Args:
         n_classes (int): number of outputs.
