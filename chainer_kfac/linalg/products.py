@@ -1,0 +1,48 @@
+"""Symmetric products x^T x at half the price of a general product."""
+import chainer
+import numpy as np
+from scipy.linalg import blas
+
+from chainer_kfac.linalg import gpu
+from chainer_kfac.linalg.triangle import mirror_lower
+
+_SYRK = {np.dtype('float32'): blas.ssyrk, np.dtype('float64'): blas.dsyrk}
+
+
+def symmetric_product(x, *, out=None, scale=1.0, accumulate=False):
+    """scale * x^T x (+ out), a symmetric rank-k update: N n^2 operations instead of 2 N n^2.
+
+    Args:
+        x (array, (N, n), float32/64): rows; copied first unless one of its axes is contiguous.
+        out (array, (n, n) or None): C-contiguous, where the result goes.
+        scale (float): factor of the product.
+        accumulate (bool): add to ``out``, whose lower triangle is read, instead of replacing it.
+    Returns:
+        array, (n, n): ``out``, or new memory; exactly symmetric, dtype of ``x``.
+    Raises:
+        ValueError: if ``x`` is no matrix of float32 or float64, or ``out`` does not fit.
+    """
+    if x.ndim != 2 or x.dtype not in _SYRK:
+        raise ValueError('a float32 or float64 matrix is needed, got {} of shape {}'.format(
+            x.dtype, x.shape))
+    n = x.shape[1]
+    xp = chainer.backend.get_array_module(x)
+    if out is None:
+        if accumulate:
+            raise ValueError('accumulate needs out, the array to add to')
+        out = xp.empty((n, n), x.dtype)
+    elif out.shape != (n, n) or out.dtype != x.dtype or not out.flags.c_contiguous:
+        raise ValueError('out must be C-contiguous, ({0}, {0}) {1}; got {2} {3}'.format(
+            n, x.dtype, out.shape, out.dtype))
+    beta = 1.0 if accumulate else 0.0
+    if xp is not np:
+        gpu.symmetric_product(x, out, scale, beta)
+    elif x.size:
+        # In Fortran's eyes the upper triangle of out^T is the lower one of out. It takes x^T of a
+        # C-contiguous x, or x itself if that is the transpose of one, without a copy.
+        flipped = x.flags.f_contiguous and not x.flags.c_contiguous
+        _SYRK[x.dtype](scale, x if flipped else x.T, beta=beta, c=out.T, trans=int(flipped),
+                       lower=0, overwrite_c=1)
+    elif not accumulate:
+        out[...] = 0
+    return mirror_lower(out)
