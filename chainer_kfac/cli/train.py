@@ -4,7 +4,7 @@ import argparse
 EXAMPLE = """\
 example:
   chainer-kfac train experiments/quickstart.yaml
-  chainer-kfac train experiments/quickstart.yaml optimizer=adam lr=1e-3 batch_size=512 seed=1
+  chainer-kfac train experiments/quickstart.yaml lr=1e-3 batch_size=512 seed=1
 
 The run is written to
 ROOT/<experiment>/<profile>/<dataset>/<optimizer>-bs<batch_size>[-<variant>]/seed<k>/.

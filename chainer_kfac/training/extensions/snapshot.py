@@ -1,0 +1,81 @@
+"""Snapshots: how they are written, and which of them can be trusted."""
+import logging
+import os
+import zipfile
+import zlib
+
+import numpy as np
+from chainer import serializers
+from chainer.training import extensions
+from chainer.training.extensions import snapshot_writers
+
+from chainer_kfac.exceptions import RunDirectoryError
+from chainer_kfac.training import run_directory
+
+logger = logging.getLogger(__name__)
+
+KEPT = 2
+
+
+def snapshot(condition):
+    """Chainer's snapshot extension, written whole or not at all; the last two are kept.
+
+    Args:
+        condition (callable): called without arguments before each snapshot; False skips it.
+    """
+    return extensions.snapshot(filename=run_directory.SNAPSHOT + '{.updater.iteration}',
+                               writer=snapshot_writers.SimpleWriter(savefun=_save),
+                               condition=condition, n_retains=KEPT)
+
+
+def _save(path, arrays):
+    """Write an uncompressed npz and push it to the disk; the writer then renames it."""
+    with open(path, 'wb') as stream:
+        np.savez(stream, **arrays)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def resume(trainer, directory) -> bool:
+    """Load the newest whole snapshot of a run directory into a trainer that has not run yet.
+
+    This is Chainer's autoload with two differences. A damaged file is skipped for the one before
+    it; and the state is there before any extension is initialised, where autoload comes last and
+    undoes what ``ExponentialShift`` has just restored.
+
+    Returns:
+        bool: whether there was a snapshot.
+    Raises:
+        RunDirectoryError: if none of the snapshots is whole, or one belongs to another program.
+    """
+    found = directory.snapshots()
+    for path in found:
+        problem = _problem(path)
+        if problem is None:
+            _load(path, trainer)
+            logger.info('resuming from %s', path)
+            return True
+        logger.warning('%s is damaged (%s): trying the one before it', path, problem)
+    if found:
+        raise RunDirectoryError('no snapshot in {} is whole: delete {} to start the run anew'.format(
+            directory.path, ', '.join(path.name for path in found)))
+    return False
+
+
+def _problem(path):
+    """What is wrong with the file, or None: every member is read and its CRC checked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        return str(error)
+    return None if bad is None else 'checksum of ' + bad
+
+
+def _load(path, trainer):
+    try:
+        serializers.load_npz(path, trainer)
+    except (KeyError, ValueError, TypeError) as error:
+        raise RunDirectoryError(
+            '{} does not fit this run ({}): it was written by another version or for other data; '
+            'add --force to start the run anew'.format(path, ' '.join(str(error).split()))) from error

@@ -1,0 +1,42 @@
+"""Triggers without state in the snapshot: what is shown or saved may change from start to start."""
+import time
+
+
+def each_epoch(trainer) -> bool:
+    """True after the iteration that ends an epoch."""
+    return trainer.updater.is_new_epoch
+
+
+class Every:
+    """True when a number of seconds has passed since it was last true."""
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def __call__(self, trainer) -> bool:
+        if time.monotonic() - self._last < self._seconds:
+            return False
+        self._last = time.monotonic()
+        return True
+
+
+class SnapshotTrigger:
+    """True after each epoch, when the last snapshot is ten minutes old, and on a signal.
+
+    Args:
+        stop (Stop): knows of the signal.
+        seconds (float): age at which a snapshot is replaced in the middle of an epoch.
+    """
+
+    def __init__(self, stop, seconds: float = 600.0):
+        self._stop = stop
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def __call__(self, trainer) -> bool:
+        old = time.monotonic() - self._last > self._seconds
+        if not (trainer.updater.is_new_epoch or old or self._stop.signum is not None):
+            return False
+        self._last = time.monotonic()
+        return True

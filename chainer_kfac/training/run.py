@@ -1,0 +1,160 @@
+"""One run, from its configuration to ``result.json``."""
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import chainer
+import numpy as np
+from chainer import training
+from chainer.training import extensions
+from chainer.training.updaters import StandardUpdater
+
+from chainer_kfac import functions
+from chainer_kfac.exceptions import DivergedError
+from chainer_kfac.training import builders, record, run_directory
+from chainer_kfac.training import device as devices
+from chainer_kfac.training.config import RunConfig
+from chainer_kfac.training.extensions import progress as progress_report
+from chainer_kfac.training.extensions import snapshot
+from chainer_kfac.training.extensions.best_epoch import BestEpoch
+from chainer_kfac.training.extensions.epoch_callback import EpochCallback
+from chainer_kfac.training.extensions.evaluator import Evaluator
+from chainer_kfac.training.extensions.fail_on_divergence import FailOnDivergence
+from chainer_kfac.training.extensions.observe import Observe
+from chainer_kfac.training.extensions.peak_memory import PeakMemory
+from chainer_kfac.training.extensions.random_state import RandomState
+from chainer_kfac.training.extensions.stop import Interrupted, Stop
+from chainer_kfac.training.extensions.triggers import SnapshotTrigger, each_epoch
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: RunConfig, directory: str | os.PathLike, *, force: bool = False,
+        on_epoch: Callable[[dict], None] | None = None, progress: str = 'auto') -> dict[str, Any]:
+    """Train, or go on training, and leave the record of it in a directory.
+
+    A finished run is not computed again: its result is read. An unfinished one goes on from its
+    last snapshot, and on a CPU ends with the numbers of an uninterrupted one, bit for bit.
+
+    Args:
+        config (RunConfig): the run.
+        directory (path): where its record is; made if need be.
+        force (bool): discard what the directory holds.
+        on_epoch (callable): called with each epoch's log entry; may raise `StopRun`.
+        progress (str): 'auto', 'bar', 'lines' or 'none'.
+    Returns:
+        dict: the content of ``result.json``.
+    Raises:
+        ConfigError, DataError: what cannot be built; nothing has been written then.
+        RunDirectoryError: the directory belongs to another run or process, or cannot be written.
+        DivergedError: a loss or parameter became NaN or infinite; ``diverged.json`` says when.
+        Interrupted: a signal came; there is a snapshot of the step that it let finish.
+    """
+    place = run_directory.RunDirectory(directory)
+    if not force:
+        result = place.check(config)
+        if result is not None:
+            logger.info('%s is finished: best validation accuracy %.4f', place.path,
+                        result['best_val_acc'])
+            return result
+    with _surroundings(config) as device:
+        job = _Job(config, device, place, on_epoch, progress)
+        with place.opened(config, force), place.disk_errors('save the run'):
+            return job.complete()
+
+
+@contextlib.contextmanager
+def _surroundings(config):
+    """Seed, dtype, device and fast functions for the block; the caller's come back after it."""
+    device = devices.choose(config.device)
+    state = np.random.get_state()
+    try:
+        with (chainer.using_device(device), functions.using(config.fast),
+              chainer.using_config('dtype', chainer.get_dtype(config.dtype))):
+            np.random.seed(config.seed)
+            yield device
+    finally:
+        np.random.set_state(state)
+
+
+class _Job:
+    """The objects of one run, and what is done with them in which order."""
+
+    def __init__(self, config, device, place, on_epoch, progress):
+        self.config, self.device, self.place = config, device, place
+        self.data = builders.data(config, device)
+        n_train = len(self.data.source.train_x)
+        self.stop = Stop(builders.epochs(config, n_train))
+        self.model = builders.model(config, int(self.data.source.train_t.max()) + 1)
+        self.model.to_device(device)
+        self.best = BestEpoch(self.model if self.data.test is not None else None)
+        self.memory = PeakMemory()
+        self.trainer = self._trainer(on_epoch, progress)
+        logger.info('%s: %d epochs of %.4g updates on %s, %s', place.path, self.stop.epochs,
+                    n_train / config.batch_size, self.data.source.label, devices.name(device))
+
+    def _trainer(self, on_epoch, progress):
+        config, convert = self.config, builders.converter(self.config)
+        optimizer = builders.optimizer(config, self.model)
+        updater = StandardUpdater(self.data.train, optimizer, convert, device=self.device)
+        trainer = training.Trainer(updater, self.stop, out=str(self.place.path))
+        guard = FailOnDivergence(interval=1 if self.device.xp is np else 50)
+        log = extensions.LogReport(trigger=each_epoch, filename=run_directory.LOG)
+        trainer.extend(lambda _: self.stop.read_signal(), name='signal', priority=1000)
+        trainer.extend(Evaluator(self.data.validation, self.model, convert, self.device),
+                       trigger=each_epoch)
+        trainer.extend(Observe(builders.RATE[config.optimizer]), trigger=each_epoch)
+        trainer.extend(guard)
+        trainer.extend(self.best, trigger=each_epoch)
+        trainer.extend(self.memory, trigger=each_epoch)
+        trainer.extend(log)
+        progress_report.extend(trainer, self.stop.epochs, progress)
+        decay = builders.schedule(config)
+        if decay is not None:
+            trainer.extend(decay[0], trigger=decay[1])
+        trainer.extend(RandomState(config.seed), trigger=each_epoch)
+        trainer.extend(snapshot.snapshot(lambda: guard.check_parameters(trainer) is None),
+                       name='snapshot', trigger=SnapshotTrigger(self.stop))
+        if on_epoch is not None:
+            trainer.extend(EpochCallback(on_epoch, self.stop), trigger=each_epoch)
+        return trainer
+
+    def complete(self):
+        """Resume if there is something to resume, train, and write the result."""
+        snapshot.resume(self.trainer, self.place)
+        try:
+            with self.stop.listening():
+                self.trainer.run(show_loop_exception_msg=False)
+        except DivergedError as error:
+            self._record_divergence(error)
+            raise
+        updater = self.trainer.updater
+        if self.stop.signum is not None and updater.epoch < self.stop.epochs:
+            raise Interrupted(self.stop.signum, 'interrupted at iteration {}, snapshot saved in {}: '
+                              'the same command goes on from there'.format(
+                                  updater.iteration, self.place.path))
+        result = record.result(
+            self.config, self.data, self.trainer.get_extension('LogReport').log, self.best,
+            self.device, self.memory.megabytes, self._test(), self.stop.reason)
+        self.place.finish(run_directory.RESULT, result)
+        logger.info('%s: best validation accuracy %.4f (epoch %d), last %.4f', self.place.path,
+                    result['best_val_acc'], result['best_epoch'], result['last_val_acc'])
+        return result
+
+    def _test(self):
+        """Accuracy on the test images with the weights of the best epoch, if others chose it."""
+        if self.data.test is None:
+            return None
+        self.best.restore()
+        evaluator = Evaluator(self.data.test, self.model, builders.converter(self.config),
+                              self.device)
+        evaluator.name = 'test'
+        return evaluator()['test/main/accuracy']
+
+    def _record_divergence(self, error):
+        updater = self.trainer.updater
+        self.place.finish(run_directory.DIVERGED, {
+            'format': record.FORMAT, 'reason': str(error), 'epoch': updater.epoch,
+            'iteration': updater.iteration, 'config_digest': self.config.digest})
