@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import chainer_kfac  # noqa: F401  (first: Chainer does not import without it)
+
 NO_GPU = 'no GPU'
 """Every skip for want of a GPU starts with this."""
 
