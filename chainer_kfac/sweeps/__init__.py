@@ -1,0 +1,6 @@
+"""Several runs in order: which, how long and on what, and each in a process of its own."""
+from chainer_kfac.sweeps.cells import Cell
+from chainer_kfac.sweeps.profiles import Profile
+from chainer_kfac.sweeps.runner import Sweep
+
+__all__ = ['Cell', 'Profile', 'Sweep']

@@ -1,0 +1,26 @@
+"""A table of strings as Markdown."""
+
+
+def escape(text) -> str:
+    """Text that stays inside its cell and is not taken for markup."""
+    text = ' '.join(str(text).split())
+    for character in '\\|*_<>`[]':
+        text = text.replace(character, '\\' + character)
+    return text
+
+
+def table(header, rows, right=()) -> str:
+    """A Markdown table, its columns padded so that the source reads as a table too.
+
+    Args:
+        header (sequence of str): column names.
+        rows (sequence of sequences of str): cells, not yet escaped.
+        right (collection of int): columns that are aligned to the right.
+    """
+    cells = [[escape(cell) for cell in line] for line in [header, *rows]]
+    widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(header))]
+    rule = ['-' * (width - 1) + ':' if i in right else '-' * width
+            for i, width in enumerate(widths)]
+    lines = [[cell.rjust(width) if i in right else cell.ljust(width)
+              for i, (cell, width) in enumerate(zip(line, widths, strict=True))] for line in cells]
+    return '\n'.join('| {} |'.format(' | '.join(line)) for line in [lines[0], rule, *lines[1:]])

@@ -1,0 +1,43 @@
+"""Where a run departs from the paper's protocol: field by field, from its configuration alone."""
+
+NEUTRAL = frozenset(['format', 'experiment', 'profile', 'variant', 'seed', 'device', 'fast'])
+"""Fields that name a run or choose where it is computed, and leave its statistics as they are."""
+
+
+def departures(config, reference) -> dict:
+    """Fields in which a run differs from the cell of the paper that it stands for.
+
+    Args:
+        config (dict): a run's ``config.yaml``.
+        reference (dict): the cell under the ``paper`` profile, every field written out.
+    Returns:
+        dict: field -> [ours, the paper's], in the order of ``reference``.
+    """
+    return {field: [config.get(field), value] for field, value in reference.items()
+            if field not in NEUTRAL and config.get(field) != value}
+
+
+def sentence(all_departures) -> str:
+    """The departures of several rows in one line; '' if there are none.
+
+    A field with the same two values in every row that departs is given by value; one that is
+    scaled row by row, as a decay epoch, is only named.
+    """
+    pairs = {}
+    for row in all_departures:
+        for field, pair in row.items():
+            pairs.setdefault(field, []).append(pair)
+    return ', '.join(_clause(field, values) for field, values in pairs.items())
+
+
+def _clause(field, values):
+    if any(pair != values[0] for pair in values):
+        return '{} changed in {} rows'.format(field, len(values))
+    ours, theirs = values[0]
+    return '{} {} instead of {}'.format(field, _say(field, ours), _say(field, theirs))
+
+
+def _say(field, value):
+    if value is None:
+        return 'all' if field in ('train_size', 'test_size') else 'none'
+    return '{:.6g}'.format(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,90 @@
+"""What run directories hold, read without opinion: tables and figures start from here."""
+import dataclasses
+import json
+import pathlib
+
+import yaml
+
+from chainer_kfac.exceptions import RunDirectoryError
+from chainer_kfac.sweeps import failure
+from chainer_kfac.training.run_directory import CONFIG, DIVERGED, LOG, RESULT
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run directory.
+
+    Attributes:
+        directory (pathlib.Path): the directory.
+        config (dict): ``config.yaml``, or what a failed run was asked to do before it wrote one.
+        log (list of dict): one entry an epoch; empty before the first.
+        state (str): 'finished', 'stopped' (ended early on purpose), 'diverged', 'failed' or
+            'unfinished'.
+        result (dict or None): ``result.json``; ``None`` unless finished or stopped.
+        reason (str): why it stopped, diverged or failed.
+    """
+
+    directory: pathlib.Path
+    config: dict
+    log: list
+    state: str
+    result: dict | None
+    reason: str
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs in the log."""
+        return self.log[-1]['epoch'] if self.log else 0
+
+
+def find(root) -> list[Run]:
+    """All runs below a folder, sorted by path; an empty list when there is no such folder."""
+    root = pathlib.Path(root)
+    directories = {path.parent for name in (CONFIG, failure.NAME) for path in root.rglob(name)}
+    return [read(directory) for directory in sorted(directories)]
+
+
+def read(directory) -> Run:
+    """Read one run directory.
+
+    Raises:
+        RunDirectoryError: if it is no run directory, or a file in it is damaged.
+    """
+    directory = pathlib.Path(directory)
+    config = _load(directory / CONFIG, yaml.safe_load)
+    failed = _load(directory / failure.NAME, json.loads)
+    if failed is not None and _is_newer(directory / LOG, directory / failure.NAME):
+        failed = None  # the run has gone on since, outside of a sweep
+    if config is None and failed is None:
+        raise RunDirectoryError(
+            '{} is not a run directory: it holds no {}'.format(directory, CONFIG))
+    result = _load(directory / RESULT, json.loads)
+    state, reason = _state(result, _load(directory / DIVERGED, json.loads), failed)
+    return Run(directory=directory, config=failed['config'] if config is None else config,
+               log=_load(directory / LOG, json.loads) or [],
+               state=state, result=result, reason=reason)
+
+
+def _state(result, diverged, failed):
+    if result is not None:
+        reason = result.get('stopped') or ''
+        return ('stopped' if reason else 'finished'), reason
+    if diverged is not None:
+        return 'diverged', diverged['reason']
+    if failed is not None:
+        return 'failed', failed['reason']
+    return 'unfinished', ''
+
+
+def _is_newer(path, than):
+    return path.exists() and path.stat().st_mtime_ns > than.stat().st_mtime_ns
+
+
+def _load(path, parse):
+    try:
+        return parse(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        return None
+    except (ValueError, yaml.YAMLError) as error:
+        raise RunDirectoryError('{} is damaged ({}): train this run again with --force'.format(
+            path, ' '.join(str(error).split()))) from error

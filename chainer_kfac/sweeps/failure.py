@@ -1,0 +1,31 @@
+"""``failure.json``: why the last attempt at a run ended without a result.
+
+It lies in the run directory from the end of a failed attempt to the start of the next, so that a
+table can say what became of the cell.
+"""
+import json
+import os
+import pathlib
+
+NAME = 'failure.json'
+
+
+def write(directory, config, exit_code, reason):
+    """Note a failed attempt.
+
+    Args:
+        directory (path): the run directory.
+        config (RunConfig): what was asked for; the run may have failed before it wrote its own.
+        exit_code (int): of the process; minus the signal's number if a signal ended it.
+        reason (str): one sentence.
+    """
+    path = pathlib.Path(directory) / NAME
+    partial = path.with_name('.{}.{}'.format(NAME, os.getpid()))
+    partial.write_text(json.dumps({'format': 1, 'exit_code': exit_code, 'reason': reason,
+                                   'config': config.dump()}, indent=1) + '\n')
+    os.replace(partial, path)
+
+
+def clear(directory):
+    """Forget the last attempt."""
+    (pathlib.Path(directory) / NAME).unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""The runs of a sweep, some at a time: skip what is done, go on past failures, stop when told."""
+import json
+import signal
+import subprocess
+import tempfile
+import time
+
+from chainer_kfac.exceptions import KFACError
+from chainer_kfac.sweeps import devices, estimate
+from chainer_kfac.sweeps.child import CONSOLE, Child, environment
+from chainer_kfac.sweeps.console import Console
+from chainer_kfac.training.extensions.stop import SIGNALS, Interrupted
+from chainer_kfac.training.run_directory import RESULT, RunDirectory, path
+
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 300
+"""How long an interrupted run may take to reach the end of its update and store a snapshot."""
+
+
+class Sweep:
+    """Trains configurations, each in a process of its own.
+
+    Args:
+        configs (list of RunConfig): in the order in which they start.
+        root (path): root of all runs.
+        jobs (int): how many run at a time.
+        force (bool): whether to train finished runs again.
+        after (callable): called without arguments whenever a run has ended.
+        console (Console): where progress is shown.
+
+    Attributes:
+        finished (int): number of runs that have a result.
+        failed (list of str): a sentence for each run that has none and will not get one.
+    """
+
+    def __init__(self, configs, root='runs', jobs=1, force=False, after=None, console=None):
+        self._runs = [(config, path(config, root)) for config in configs]
+        self._pending = []
+        self._running = {}  # slot -> Child
+        self._root = root
+        self._jobs = jobs
+        self._force = force
+        self._after = after or (lambda: None)
+        self._console = console or Console()
+        self.finished = 0
+        self.failed = []
+
+    def run(self):
+        """Train what is not finished; ``failed`` tells afterwards what did not succeed.
+
+        On SIGINT, SIGTERM, SIGUSR1 or SIGHUP the running ones are asked to store a snapshot and
+        are waited for; a second signal ends them at once.  The same sweep later goes on from there.
+
+        Raises:
+            Interrupted: after such a signal.
+        """
+        self._look_at_what_is_there()
+        handlers = {number: signal.signal(number, _raise_interrupted)
+                    for number in (*SIGNALS, signal.SIGHUP)
+                    if signal.getsignal(number) != signal.SIG_IGN}  # as nohup sets it
+        try:
+            with tempfile.TemporaryDirectory() as requests:
+                while self._pending or self._running:
+                    self._start(requests)
+                    time.sleep(POLL_SECONDS)
+                    self._reap()
+                    self._console.status(self._describe)
+        except Interrupted as interrupt:
+            self._console.line('Stopping: the runs store a snapshot; interrupt again to end them '
+                               'at once.')
+            self._stop()
+            raise Interrupted(interrupt.signum, (
+                'stopped with {} of {} runs finished; the same command goes on from there'
+                .format(self.finished, len(self._runs)))) from None
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            self._console.close()
+
+    def _look_at_what_is_there(self):
+        for config, directory in self._runs:
+            try:
+                result = None if self._force else RunDirectory(directory).check(config)
+            except KFACError as error:
+                self._fail(directory, error)
+                continue
+            if result is None:
+                self._pending.append((config, directory))
+            else:
+                self.finished += 1
+        if self.finished:
+            self._console.line('{} of {} runs were finished before.'.format(
+                self.finished, len(self._runs)))
+
+    def _start(self, requests):
+        for slot in range(self._jobs):
+            if slot not in self._running and self._pending:
+                config, directory = self._pending.pop(0)
+                variables = environment(slot, self._jobs, devices.cores(), devices.gpus())
+                self._running[slot] = Child(
+                    config, directory, self._root, requests, variables, self._force)
+
+    def _reap(self):
+        for slot, child in list(self._running.items()):
+            if child.poll() is None:
+                continue
+            del self._running[slot]
+            reason = child.finish()
+            if reason is None:
+                self.finished += 1
+                self._console.line(self._count() + _success(child.directory))
+            else:
+                self._fail(child.directory, '{} (all it said: {})'.format(
+                    reason, child.directory / CONSOLE))
+            self._after()
+
+    def _fail(self, directory, reason):
+        self.failed.append('{}: {}'.format(directory, reason))
+        self._console.line('{}FAILED {}'.format(self._count(), self.failed[-1]))
+
+    def _stop(self):
+        """End the children, in their own time or, after a second signal, in none."""
+        try:
+            for child in self._running.values():
+                child.interrupt()
+            for child in self._running.values():
+                child.wait(GRACE_SECONDS)
+        except (Interrupted, subprocess.TimeoutExpired):
+            for child in self._running.values():
+                child.kill()
+                child.wait()
+
+    def _count(self):
+        return '[{}/{}] '.format(self.finished + len(self.failed), len(self._runs))
+
+    def _describe(self):
+        measured = [estimate.measure(*run) for run in self._runs]
+        by_directory = dict(zip((directory for _, directory in self._runs), measured, strict=True))
+        running = ['{}: epoch {} of {}'.format(
+            _name(child.directory), by_directory[child.directory].done,
+            by_directory[child.directory].total) for child in self._running.values()]
+        ahead = [by_directory[directory] for _, directory in self._pending]
+        ahead += [by_directory[child.directory] for child in self._running.values()]
+        left = estimate.seconds_left(ahead, measured, self._jobs)
+        return self._count() + '; '.join([*running, estimate.say(left)])
+
+
+def _raise_interrupted(signum, frame):
+    raise Interrupted(signum, 'interrupted')
+
+
+def _success(directory):
+    result = json.loads((directory / RESULT).read_text())
+    return '{}: {:.4f} at epoch {}, {:.3g} s an epoch'.format(
+        _name(directory), result['best_val_acc'], result['best_epoch'],
+        result['seconds_per_epoch'])
+
+
+def _name(directory):
+    return '/'.join(directory.parts[-2:])
