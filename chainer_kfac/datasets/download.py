@@ -22,7 +22,7 @@ _CHUNK = 1 << 18
 _log = logging.getLogger(__name__)
 
 
-class _Incomplete(OSError):
+class _IncompleteError(OSError):
     """What arrived is not the whole file or not the right one."""
 
 
@@ -66,7 +66,7 @@ def _fetch_with_retries(url: str, md5: str, target: Path) -> None:
             _fetch(url, part)
             found = checksum(part)
             if found != md5:
-                raise _Incomplete('its md5 is {}, expected {}'.format(found, md5))
+                raise _IncompleteError('its md5 is {}, expected {}'.format(found, md5))
             os.replace(part, target)
             return
         except (OSError, http.client.HTTPException) as error:
@@ -81,7 +81,7 @@ def _worth_retrying(error: Exception) -> bool:
     """An interruption is; a refusal, an unknown host or a full disk stays what it is."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code >= 500
-    passing = (_Incomplete, ConnectionError, TimeoutError, http.client.HTTPException)
+    passing = (_IncompleteError, ConnectionError, TimeoutError, http.client.HTTPException)
     return isinstance(error, passing)
 
 
@@ -93,7 +93,7 @@ def _fetch(url: str, part: Path) -> None:
                 out.write(chunk)
                 show.update(len(chunk))
         if total and out.tell() != total:
-            raise _Incomplete('{} of {} bytes arrived'.format(out.tell(), total))
+            raise _IncompleteError('{} of {} bytes arrived'.format(out.tell(), total))
 
 
 def _progress(url: str, total: int):
