@@ -8,9 +8,14 @@ loop where the images lie in host memory. Output row i, column j of image n is
 
 if (r, c) lies on the image, else 0. "At" is bilinear, with the edge pixels continued outwards.
 """
-import numba
 import numpy as np
 from chainer import backend
+
+from chainer_kfac.functions import threads
+from chainer_kfac.functions.compilation import kernel
+
+LEAST = 32
+"""Images that are worth a thread of their own."""
 
 
 def sample(x, matrix: np.ndarray, corner: np.ndarray, size: int, shift: np.ndarray,
@@ -31,8 +36,11 @@ def sample(x, matrix: np.ndarray, corner: np.ndarray, size: int, shift: np.ndarr
     corner = xp.asarray(corner, np.int32)
     if xp is not np:
         return sample_xp(x, matrix, corner, size, shift, scale)
+    x, matrix, corner, shift, scale = (
+        np.require(a, requirements=('C', 'W')) for a in (x, matrix, corner, shift, scale))
     y = np.empty((len(x), x.shape[1], size, size), np.float32)
-    _sample_cpu(np.ascontiguousarray(x), matrix, corner, shift, scale, y)
+    threads.run_ranges(
+        len(x), lambda first, last: _sample(first, last, x, matrix, corner, shift, scale, y), LEAST)
     return y
 
 
@@ -59,11 +67,12 @@ def sample_xp(x, matrix, corner, size: int, shift, scale):
     return xp.where(inside[:, None], y, np.float32(0))
 
 
-@numba.njit(parallel=True, cache=True, nogil=True, error_model='numpy')
-def _sample_cpu(x, matrix, corner, shift, scale, y):
-    n, channels, height, width = x.shape
+@kernel('void(i8, i8, u1[:,:,:,::1], f4[:,:,::1], i4[:,::1], f4[:,::1], f4[::1], f4[:,:,:,::1])')
+def _sample(first, last, x, matrix, corner, shift, scale, y):
+    """Images ``first`` to ``last - 1``."""
+    channels, height, width = x.shape[1:]
     size = y.shape[2]
-    for image in numba.prange(n):
+    for image in range(first, last):
         m00, m01, m02 = matrix[image, 0, 0], matrix[image, 0, 1], matrix[image, 0, 2]
         m10, m11, m12 = matrix[image, 1, 0], matrix[image, 1, 1], matrix[image, 1, 2]
         for i in range(size):
@@ -91,9 +100,3 @@ def _sample_cpu(x, matrix, corner, shift, scale, y):
                     lower = sw + right * (se - sw)
                     value = upper + down * (lower - upper)
                     y[image, k, i, j] = (value + shift[image, k]) * scale[k]
-
-
-def warm_up() -> None:
-    """Compile the loop, or load it from the cache of an earlier run."""
-    x = np.zeros((1, 3, 2, 2), np.uint8)
-    sample(x, np.zeros((1, 2, 3)), np.zeros((1, 2)), 1, np.zeros((1, 3)), np.ones(3))

@@ -1,0 +1,79 @@
+"""Compile kernels once a machine: at import, for declared types, cached on disk.
+
+A kernel declared with `kernel(signature)` is compiled when its module is imported, never by a call.
+Its machine code is kept on disk, so that the next process only loads it. numba forgets a cached
+function when its own source file changes, but not when a file that it inlines does; the cache's
+folder is therefore named after the sources of this package and the shape of the vector registers.
+"""
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numba
+
+_SOURCES = Path(__file__).resolve().parent
+
+
+def _registers():
+    """(floats in a vector register, accumulators that leave room for the operands)."""
+    features = llvm.get_host_cpu_features()
+    if features.get('avx512f'):
+        return 16, 28
+    if features.get('avx2'):
+        return 8, 12
+    if 'neon' in features or 'asimd' in features:
+        return 4, 24
+    return 4, 12
+
+
+LANES, ACCUMULATORS = _registers()
+
+
+def cache_directory() -> Path:
+    """Folder of the compiled kernels: the first of these that can be written.
+
+    ``$NUMBA_CACHE_DIR``; ``__pycache__`` beside this file; ``$XDG_CACHE_HOME`` or ``~/.cache``;
+    the system's folder for temporary files.
+    """
+    digest = hashlib.sha256('{} {}'.format(LANES, ACCUMULATORS).encode())
+    for source in sorted(_SOURCES.glob('*.py')):
+        digest.update(source.read_bytes())
+    name = 'chainer_kfac-' + digest.hexdigest()[:16]
+    for root in _cache_roots():
+        directory = root / name
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(directory, os.W_OK):
+            return directory
+    return Path(tempfile.mkdtemp(prefix=name))
+
+
+def _cache_roots():
+    if os.environ.get('NUMBA_CACHE_DIR'):
+        yield Path(os.environ['NUMBA_CACHE_DIR'])
+    yield _SOURCES / '__pycache__'
+    yield Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
+    owner = os.getuid() if hasattr(os, 'getuid') else ''
+    yield Path(tempfile.gettempdir()) / 'cache-{}'.format(owner)
+
+
+def kernel(signature: str):
+    """Decorator: compile for one signature and release the GIL while it runs.
+
+    No fast-math: additions keep their order, so that results do not depend on the compiler's mood
+    and NaN and infinity behave as in NumPy.
+    """
+    def decorate(function):
+        outer, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_DIRECTORY)
+        try:
+            return numba.njit(signature, cache=True, nogil=True, error_model='numpy')(function)
+        finally:
+            numba.config.CACHE_DIR = outer
+    return decorate
+
+
+_DIRECTORY = cache_directory()
