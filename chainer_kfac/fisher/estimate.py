@@ -1,0 +1,189 @@
+"""What one optimizer step says about a block: its factors, or the rows they are made of.
+
+Scales (paper section 2.5). With N examples and R rows (examples x positions, over all uses of the
+layer), rows a of inputs and rows g~ of the gradients of the *mean* loss,
+
+    A = 1/N sum a a^T,        G = N s / R sum g~ g~^T,
+
+where the loss is a mean over s terms, each of them -log p of one observation. For the usual mean
+over examples s = N, and G = 1/R sum g g^T with g = N g~, the gradient of one example's loss.
+Labels that are left out lower s; a loss averaged over pixels raises it.
+
+Micro-batches add up to one large batch: A is averaged with weights N, gradients with weights s,
+and G with weights R s / N.
+"""
+from typing import NamedTuple
+
+import chainer
+
+from chainer_kfac.fisher.factors import at_least_float32
+from chainer_kfac.fisher.state import is_loading, serialize_array
+
+
+class Batch(NamedTuple):
+    """What one backward pass averaged over, and what its loss was multiplied by."""
+
+    examples: int
+    terms: float
+    loss_scale: float = 1.0
+
+
+class Use:
+    """One call of a layer's function within one forward pass.
+
+    Attributes:
+        output: the `chainer.variable.VariableNode` that the call produced.
+        examples (int): length of the batch axis of its input.
+        rows (int): examples x positions.
+        A, G (arrays or None): the factors of this call alone, scaled as if its own batch axis
+            were N and s.
+        x, gy (arrays or None): input and output-gradient rows, where they are needed later.
+        sampled (list of arrays): output gradients of the sampled or exact Fisher, likewise.
+    """
+
+    __slots__ = ('A', 'G', 'examples', 'gy', 'output', 'rows', 'sampled', 'x')
+
+    def __init__(self, output, examples, rows):
+        self.output = output
+        self.examples = examples
+        self.rows = rows
+        self.A = self.G = self.x = self.gy = None
+        self.sampled = []
+
+
+class Estimate:
+    """Factors and rows of one step, over uses and micro-batches.
+
+    Attributes:
+        A, G (arrays or None): factors, averaged over the micro-batches so far.
+        examples, terms, share (float): sums over micro-batches of N, s and R s / N.
+    """
+
+    def __init__(self):
+        self.clear()
+
+    def clear(self):
+        """Forget everything."""
+        self.A = self.G = None
+        self.examples = self.terms = self.share = 0.0
+        self._rows = {'x': [], 'gy': [], 'sampled': []}
+        self._joined = {}
+
+    def add(self, uses, batch: Batch):
+        """Take in one forward and backward pass; the factors of ``uses`` may be overwritten."""
+        rows = sum(use.rows for use in uses)
+        terms_per_example = batch.terms / batch.examples
+        share = rows * terms_per_example
+        self.A = _average(self.A, self.examples, batch.examples, [
+            (use.A, use.examples / batch.examples) for use in uses])
+        self.G = _average(self.G, self.share, share, [
+            (use.G, terms_per_example * (use.rows / rows)
+             * (batch.examples / use.examples / batch.loss_scale) ** 2) for use in uses])
+        self.examples += batch.examples
+        self.terms += batch.terms
+        self.share += share
+        weight = batch.terms / batch.loss_scale
+        for use in uses:
+            if use.x is not None:
+                self._rows['x'].append((at_least_float32(use.x), 1.0))
+                self._rows['gy'].append((at_least_float32(use.gy), weight))
+            self._rows['sampled'] += [(at_least_float32(gy), weight) for gy in use.sampled]
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether `inputs` and `gradients` are there."""
+        return bool(self._rows['x'])
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the Fisher's output gradients are others than the gradient's."""
+        return bool(self._rows['sampled'])
+
+    @property
+    def inputs(self):
+        """x: the input rows of all micro-batches; A = `scale_A` [x, 1]^T [x, 1]."""
+        return self._whole('x', 1.0)
+
+    @property
+    def gradients(self):
+        """gy: the output-gradient rows, such that the gradient is gy^T [x, 1]."""
+        return self._whole('gy', self.terms)
+
+    @property
+    def fisher_rows(self):
+        """g: the rows of the Fisher matrix; G = `scale_G` g^T g. Often `gradients` itself."""
+        return self._whole('sampled', self.terms) if self.is_sampled else self.gradients
+
+    @property
+    def scale_A(self) -> float:
+        return 1.0 / self.examples
+
+    @property
+    def scale_G(self) -> float:
+        return self.terms ** 2 / self.share
+
+    def _whole(self, name, total):
+        if name not in self._joined:
+            self._joined[name] = _joined(self._rows[name], total)
+        return self._joined[name]
+
+    def is_finite(self) -> bool:
+        """Whether no NaN or infinity is in the factors or rows.
+
+        A second moment has one anywhere only if it has one on the diagonal.
+        """
+        totals = [factor.trace(axis1=-2, axis2=-1).sum()
+                  for factor in (self.A, self.G) if factor is not None]
+        totals += [rows.sum() for kept in self._rows.values() for rows, _ in kept]
+        return all(bool(chainer.backend.get_array_module(total).isfinite(total))
+                   for total in totals)
+
+    def serialize(self, serializer):
+        """Between the micro-batches of one update a snapshot holds their sums."""
+        self.A = serialize_array(serializer, 'A', self.A)
+        self.G = serialize_array(serializer, 'G', self.G)
+        for name in ('examples', 'terms', 'share'):
+            setattr(self, name, serializer(name, float(getattr(self, name))))
+        for name, kept in self._rows.items():
+            whole = _joined(kept, 1.0) if kept and not is_loading(serializer) else None
+            whole = serialize_array(serializer, name, whole)
+            if is_loading(serializer):
+                self._rows[name] = [] if whole is None else [(whole, 1.0)]
+
+    def to_device(self, device):
+        """Move to a device, after loading."""
+        self.A, self.G = device.send(self.A), device.send(self.G)
+        self._rows = {name: [(device.send(rows), weight) for rows, weight in kept]
+                      for name, kept in self._rows.items()}
+
+
+def _average(mean, weight, weight_of_new, factors):
+    """Weighted mean of an average so far and of the sum w M over ``factors`` = [(M, w), ...].
+
+    In the memory of the factors; None if there are none.
+    """
+    if factors[0][0] is None:
+        return mean
+    new = None
+    for matrix, factor in factors:
+        if factor != 1:
+            matrix *= factor
+        if new is None:
+            new = matrix
+        else:
+            new += matrix
+    if mean is None:
+        return new
+    new -= mean
+    new *= weight_of_new / (weight + weight_of_new)
+    mean += new
+    return mean
+
+
+def _joined(kept, total):
+    """Rows one below the other, each part times its weight / ``total``."""
+    parts = [rows if weight == total else rows * rows.dtype.type(weight / total)
+             for rows, weight in kept]
+    if len(parts) == 1:
+        return parts[0]
+    return chainer.backend.get_array_module(parts[0]).concatenate(parts)

@@ -1,0 +1,128 @@
+"""The two Kronecker factors of a block: running averages, damped inverses, and their use.
+
+An average is a matrix, or, where the block's `Path` says so, the rows of the newest batches.
+"""
+import chainer
+
+from chainer_kfac.fisher import ema, state
+from chainer_kfac.fisher.estimate import Estimate
+from chainer_kfac.fisher.path import Path
+from chainer_kfac.fisher.precondition import precondition_dense, precondition_rows
+from chainer_kfac.fisher.recovery import Recovery, damped_sides
+from chainer_kfac.fisher.sample_space import RowWindow
+
+
+class KroneckerFactors:
+    """State of one block.
+
+    Args:
+        bias (bool): whether the last row and column of A belong to a bias.
+
+    Attributes:
+        A, G: running averages, undamped: arrays (m, m) and (n, n), with groups of channels
+            (groups, m, m) and (groups, n, n), or `RowWindow`s; None until the first update.
+        sides: list over groups of (side of A, side of G), which apply the damped inverses; None
+            until `invert` succeeded.
+        path (Path): how the work is done; fixed once there is an average.
+    """
+
+    def __init__(self, bias: bool):
+        self.bias = bias
+        self.path = Path()
+        self.A = self.G = None
+        self.sides = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are averages to invert."""
+        return self.A is not None and self.G is not None
+
+    def update(self, estimate: Estimate, weight_of_new: float) -> None:
+        """Take a step's factors into the running averages."""
+        if self.path.rows_A:
+            self.A = self.A or RowWindow(self.path.window, self.bias)
+            self.A.push(estimate.inputs, estimate.scale_A, weight_of_new)
+        else:
+            self.A = ema.update(self.A, estimate.A, weight_of_new)
+        if self.path.rows_G:
+            self.G = self.G or RowWindow(self.path.window)
+            self.G.push(estimate.fisher_rows, estimate.scale_G, weight_of_new)
+        else:
+            self.G = ema.update(self.G, estimate.G, weight_of_new)
+
+    def invert(self, damping: float, pi_type: str, use_cholesky: bool) -> Recovery:
+        """Rebuild `sides` from the averages; they are None if every attempt failed.
+
+        Returns:
+            Recovery: of the group that needed most.
+        """
+        self.sides = None
+        options = {} if use_cholesky else {'use_cholesky': False}
+        outcomes = [
+            damped_sides(A, G, damping, pi_type, bias=self.bias, solve=self.path.solve, **options)
+            for A, G in zip(_per_group(self.A), _per_group(self.G), strict=True)]
+        worst = max(outcomes, key=lambda outcome: (
+            outcome.skipped, outcome.raised, outcome.retried))
+        if not worst.skipped:
+            self.sides = [outcome.value for outcome in outcomes]
+        return worst
+
+    def precondition(self, weight, bias, out) -> None:
+        """G_d^-1 [dW, db] A_d^-1, group by group.
+
+        Args:
+            weight (array, (groups, n, d)), bias (array, (groups, n) or None): the gradient.
+            out (pair of arrays like them): where the results go.
+        """
+        for j, (A, G) in enumerate(self.sides):
+            parts = [None if array is None else array[j] for array in (weight, bias, *out)]
+            precondition_dense(G, A, *parts[:2], out=tuple(parts[2:]))
+
+    def precondition_rows(self, estimate: Estimate, fresh: bool, out, *,
+                          decay=0.0, W=None, b=None) -> None:
+        """G_d^-1 (gy^T [x, 1] + decay [W, b]) A_d^-1 from the rows of this step.
+
+        For a block without groups.
+
+        Args:
+            estimate (Estimate): has rows.
+            fresh (bool): whether the averages took ``estimate`` in, so that its rows are the
+                newest of any window.
+            out (pair of arrays, (n, d) and (n,) or None): where the results go.
+            decay (float), W, b: coefficient and weights of coupled weight decay.
+        """
+        A, G = self.sides[0]
+        own_A = fresh and self.path.rows_A
+        own_G = fresh and self.path.rows_G and not estimate.is_sampled
+        precondition_rows(G, A, None if own_G else estimate.gradients,
+                          None if own_A else estimate.inputs, decay=decay, W=W, b=b, out=out)
+
+    def to_device(self, device: chainer.backend.Device) -> None:
+        """Move the state to ``device``."""
+        self.A, self.G = state.average_to(device, self.A), state.average_to(device, self.G)
+        for pair in self.sides or ():
+            for side, average in zip(pair, (self.A, self.G), strict=True):
+                state.side_to(device, side, average)
+
+    def serialize(self, serializer, *, with_inverses: bool) -> None:
+        """Save or load everything; no sizes need be known when loading.
+
+        ``with_inverses`` is false where the next step rebuilds them anyway.
+        """
+        self.path = Path(*(serializer('path_' + name, value)
+                           for name, value in zip(Path._fields, self.path, strict=True)))
+        self.A = state.serialize_average(serializer['A'], self.A)
+        self.G = state.serialize_average(serializer['G'], self.G)
+        groups = len(self.sides) if self.sides and with_inverses else 0
+        groups = serializer('inverses', groups)
+        saved = [(None, None)] * groups if state.is_loading(serializer) else self.sides
+        sides = [
+            (state.serialize_side(serializer['side_A_{}'.format(j)], saved[j][0], self.A),
+             state.serialize_side(serializer['side_G_{}'.format(j)], saved[j][1], self.G))
+            for j in range(groups)]
+        if state.is_loading(serializer):
+            self.sides = sides or None
+
+
+def _per_group(average):
+    return list(average) if getattr(average, 'ndim', 2) == 3 else [average]

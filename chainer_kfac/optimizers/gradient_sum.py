@@ -1,0 +1,49 @@
+"""Gradients of the micro-batches of one update, added up."""
+import chainer
+import numpy as np
+
+from chainer_kfac.fisher.state import serialize_array
+
+
+class GradientSum:
+    """Weighted mean of gradients over micro-batches, in float32 or wider.
+
+    Attributes:
+        count (int): micro-batches taken in.
+    """
+
+    def __init__(self):
+        self.clear()
+
+    def clear(self):
+        """Forget everything."""
+        self.count = 0
+        self._weight = 0.0
+        self._sums = {}
+
+    def add(self, link: chainer.Link, weight: float) -> None:
+        """Take in the gradients of a link's parameters, which are left as they are."""
+        self.count += 1
+        self._weight += weight
+        for name, param in link.namedparams(include_uninit=False):
+            if param.grad is None:
+                continue
+            grad = param.grad.astype(np.result_type(param.dtype, np.float32)) * weight
+            if name in self._sums:
+                grad += param.device.send(self._sums[name])
+            self._sums[name] = grad
+
+    def give_back(self, link: chainer.Link) -> None:
+        """Set the mean as the gradients of the link's parameters, and forget it."""
+        for name, param in link.namedparams(include_uninit=False):
+            if name in self._sums:
+                param.grad = (self._sums[name] / self._weight).astype(param.dtype)
+        self.clear()
+
+    def serialize(self, serializer, link: chainer.Link) -> None:
+        """Between two micro-batches the sums are part of a snapshot."""
+        self.count = serializer('count', self.count)
+        self._weight = serializer('weight', self._weight)
+        sums = {name: serialize_array(serializer[name], 'sum', self._sums.get(name))
+                for name, _ in link.namedparams()}
+        self._sums = {name: value for name, value in sums.items() if value is not None}

@@ -1,0 +1,218 @@
+"""K-FAC as a Chainer optimizer: the order of one step."""
+from collections.abc import Callable
+
+import chainer
+
+from chainer_kfac import fisher as fisher_blocks
+from chainer_kfac.fisher.damping import effective_damping
+from chainer_kfac.fisher.ema import weight_of_new
+from chainer_kfac.optimizers import coverage, hyperparameters
+from chainer_kfac.optimizers.finite import all_finite
+from chainer_kfac.optimizers.hyperparameters import Interval
+from chainer_kfac.optimizers.recording import RecordingMethod
+from chainer_kfac.optimizers.update_rule import unscaled_gradient
+
+
+class UnsafeUpdateError(Exception):
+    """This update cannot be made; the text says why."""
+
+
+class KFAC(RecordingMethod):
+    """Natural gradient with a Kronecker-factored Fisher matrix and momentum.
+
+    For each covered layer, with D its gradient matrix and m the momentum,
+
+        m <- momentum * m - lr * (G + sqrt(damping)/pi I)^-1 D (A + pi sqrt(damping) I)^-1
+
+    and the weights move by m: the paper's equations 1, 2 and 9-12; arXiv:1503.05671. Parameters
+    that no Fisher block covers follow plain momentum. Used like any Chainer optimizer:
+
+        optimizer = KFAC(lr=0.001).setup(model)
+        optimizer.update(lossfun, *args)        # or through StandardUpdater
+
+    Every argument but ``constructor``, ``seed`` and ``paths`` is a hyperparameter that may be
+    changed at any time and is read at every step.
+
+    Args:
+        lr (float): learning rate.
+        momentum (float): decay of the momentum.
+        cov_ema_decay (float, 0 to 1): weight in the running averages of A and G, of the side that
+            ``ema_weighs`` names. The first factor is taken as it is; there is no bias correction.
+        damping (float): split between A and G; a layer whose weight has a larger L2 coefficient
+            (of a `chainer.optimizer_hooks.WeightDecay` on the optimizer or on its update rule)
+            uses that instead.
+        stab_coeff (float): multiplies the damping of blocks that ask for it (``stabilised``);
+            none of the built-in ones does.
+        constructor (callable or None): takes a link and returns a `FisherBlock` class, or None to
+            leave the link to plain momentum; by default `chainer_kfac.fisher.block_class`.
+        pi_type (str): 'tracenorm' or 'none': how the damping is split.
+        use_cholesky (bool): invert by Cholesky factors (else by LU).
+        loss_scale (float or None): multiplies the loss in backprop, and is undone in the gradients
+            and in G.
+        adjust_momentum (bool): tie the momentum to the learning rate, as in
+            momentum_t = momentum * lr_t / lr_0 with lr_0 that of the first update.
+        acc_iters (int): calls of `update` that make up one update; each brings one micro-batch,
+            and together they equal one batch of all their examples.
+        ema_weighs (str): 'new' or 'old'.
+        fisher (str): 'empirical' (gradients at the labels of the data), 'mc' (at labels drawn
+            from the model) or 'exact' (expectation over labels, one backward pass per output).
+        factor_update_interval, inverse_update_interval (int or callable): updates from one
+            refresh of the factors, or of the inverses, to the next; a callable is given `t`.
+        kl_clip (float or None): scale the preconditioned gradients such that
+            lr^2 sum(gradient * preconditioned gradient) does not exceed it.
+        seed (int): of the labels drawn for 'mc'.
+
+    Attributes:
+        t (int): updates so far, made or skipped.
+        blocks (list of FisherBlock): one for each covered layer.
+        diagnostics (dict): counts of what happened, see `chainer_kfac.optimizers.diagnostics`.
+
+    Raises:
+        ConfigError: if a hyperparameter cannot be used, at construction or at the next `update`.
+    """
+
+    def __init__(
+            self, lr: float = 0.001, momentum: float = 0.9, cov_ema_decay: float = 0.99,
+            damping: float = 0.03, stab_coeff: float = 16.0,
+            constructor: Callable[[chainer.Link], type | None] | None = None,
+            pi_type: str = 'tracenorm', use_cholesky: bool = True,
+            loss_scale: float | None = None, adjust_momentum: bool = False, acc_iters: int = 1, *,
+            ema_weighs: str = 'new', fisher: str = 'empirical',
+            factor_update_interval: Interval = 1, inverse_update_interval: Interval = 1,
+            kl_clip: float | None = None, seed: int = 0):
+        given = locals()
+        super().__init__(constructor or fisher_blocks.block_class, seed,
+                         **{name: given[name] for name in hyperparameters.NAMES})
+
+    # One step: a subclass may replace phases, but not their order
+
+    def step(self) -> None:
+        """Turn the recorded gradients and factors into one update."""
+        try:
+            self.reduce()
+            self.check()
+            self.update_factors()
+            self.update_inverses()
+            self.call_pre_hooks()
+            self.precondition()
+        except UnsafeUpdateError as reason:
+            self.diagnostics.skipped(self.t, str(reason))
+            updated = False
+        else:
+            self.update_parameters()
+            updated = True
+        self.finish(updated)
+
+    def reduce(self) -> None:
+        """Average gradients and factors over processes; there is one here."""
+
+    def agree(self, failure: str | None) -> None:
+        """Skip this update if there is a ``failure`` in any process; there is one here.
+
+        Raises:
+            UnsafeUpdateError: with that text.
+        """
+        if failure is not None:
+            raise UnsafeUpdateError(failure)
+
+    def check(self) -> None:
+        """Let no NaN or infinity get any further."""
+        self.reallocate_cleared_grads()
+        failure, self._failure = self._failure, None
+        if failure is None:
+            bad = [name for name, param in self.target.namedparams(include_uninit=False)
+                   if not all_finite([param.grad])]
+            bad += [block.name for block in self.blocks if not block.estimate.is_finite()]
+            if bad:
+                failure = 'a NaN or an infinity is in the gradients or factors of ' + ', '.join(bad)
+        self.agree(failure)
+
+    def call_pre_hooks(self) -> None:
+        """Run hooks on the gradients, those of the optimizer and of the update rules."""
+        self.call_hooks('pre')
+        for param in self.target.params(include_uninit=False):
+            if param.update_rule is not None:
+                param.update_rule.call_pre_hooks(param)
+
+    def update_factors(self) -> None:
+        """Take this step's factors into the running averages, where they are due."""
+        if not self.factors_due:
+            return
+        weight = weight_of_new(self.cov_ema_decay, self.ema_weighs)
+        for block in self.blocks:
+            if block.has_new_factors:
+                block.update_factors(weight)
+        self._last_factors = self.t
+        self.diagnostics['factor_updates'] += 1
+
+    def update_inverses(self) -> None:
+        """Invert the damped averages where that is due, following DESIGN's policy on failures."""
+        due = self.inverses_due
+        failed = []
+        for block in self.blocks:
+            if block.factors.ready and (due or block.factors.sides is None):
+                recovery = block.update_inverses(
+                    self._damping_of(block), self.pi_type, self.use_cholesky)
+                self.diagnostics.recovered(self.t, block.name, recovery)
+                if recovery.skipped:
+                    failed.append(block.name)
+        if due and not failed:
+            self._last_inverses = self.t
+            self.diagnostics['inverse_updates'] += 1
+        self.agree('no damping made the factors of {} positive definite'.format(', '.join(failed))
+                   if failed else None)
+
+    def _damping_of(self, block):
+        damping = effective_damping(self.damping, coverage.l2_coefficient(self, block.W))
+        return damping * self.stab_coeff if block.stabilised else damping
+
+    def precondition(self) -> None:
+        """Let the update rules follow the preconditioned gradients."""
+        product = 0.0
+        directions = []
+        for block in self.blocks:
+            if block.enabled and block.factors.sides is not None:
+                found = self._directions_of(block)
+                directions += zip(block.params, found, strict=True)
+                if self.kl_clip is not None:
+                    product += sum(float((unscaled_gradient(param) * direction).sum())
+                                   for param, direction in zip(block.params, found, strict=True))
+        bad = not all_finite(direction for _, direction in directions)
+        self.agree('a preconditioned gradient is not finite' if bad else None)
+        scale = self._kl_scale(product)
+        for param, direction in directions:
+            if scale < 1.0:
+                direction *= direction.dtype.type(scale)
+            param.update_rule.follow(direction)
+
+    def _directions_of(self, block):
+        """Preconditioned gradients of a block, from rows where hooks left its gradient alone."""
+        decay = coverage.only_decay(self, block.params)
+        if block.factors.path.thin and block.estimate.has_rows and decay is not None:
+            return block.precondition_rows(decay=decay)
+        return block.precondition([unscaled_gradient(param) for param in block.params])
+
+    def _kl_scale(self, product):
+        """min(1, sqrt(kl_clip / (lr^2 sum of gradient times preconditioned gradient)))."""
+        change = self.lr ** 2 * product
+        if self.kl_clip is None or change <= self.kl_clip:
+            return 1.0
+        return (self.kl_clip / change) ** 0.5
+
+    def update_parameters(self) -> None:
+        """Move momentum and weights."""
+        for param in self.target.params():
+            param.update()
+        self.diagnostics['updates'] += 1
+
+    def finish(self, updated: bool) -> None:
+        """Count, report and forget the step."""
+        self.t += 1
+        for block in self.blocks:
+            block.end_step()
+        self.reallocate_cleared_grads()
+        if updated:
+            self.call_hooks('post')
+        self._note_overflow(not updated)
+        self.update_loss_scale()
+        self.diagnostics.report({'damping': self.damping})

@@ -1,0 +1,168 @@
+"""The half of K-FAC that comes before a step: parameters, backprop, micro-batches, state."""
+from collections.abc import Callable
+
+import chainer
+import numpy as np
+from chainer.optimizer import HyperparameterProxy
+
+from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.optimizers import coverage, hyperparameters
+from chainer_kfac.optimizers.backprop import backprop
+from chainer_kfac.optimizers.diagnostics import Diagnostics
+from chainer_kfac.optimizers.finite import all_finite
+from chainer_kfac.optimizers.gradient_sum import GradientSum
+from chainer_kfac.optimizers.update_rule import KFACRule
+
+
+class RecordingMethod(chainer.optimizer.GradientMethod):
+    """A gradient method whose Fisher blocks look on during backprop, before `step` is called.
+
+    Args:
+        constructor (callable): takes a link and returns a `FisherBlock` class or None.
+        seed (int): of the labels drawn for the sampled Fisher.
+        hyperparameters: those of `hyperparameters.NAMES`.
+
+    Attributes:
+        blocks (list of FisherBlock): one for each covered layer.
+        diagnostics (dict): counts of what happened, see `chainer_kfac.optimizers.diagnostics`.
+    """
+
+    def __init__(self, constructor: Callable, seed: int, **given):
+        super().__init__()
+        for name in hyperparameters.NAMES:
+            setattr(self.hyperparam, name, given[name])
+        hyperparameters.check(self.hyperparam)
+        self.constructor = constructor
+        self.seed = seed
+        self._forget()
+
+    lr = HyperparameterProxy('lr')
+    momentum = HyperparameterProxy('momentum')
+    cov_ema_decay = HyperparameterProxy('cov_ema_decay')
+    damping = HyperparameterProxy('damping')
+    stab_coeff = HyperparameterProxy('stab_coeff')
+    pi_type = HyperparameterProxy('pi_type')
+    use_cholesky = HyperparameterProxy('use_cholesky')
+    loss_scale = HyperparameterProxy('loss_scale')
+    adjust_momentum = HyperparameterProxy('adjust_momentum')
+    acc_iters = HyperparameterProxy('acc_iters')
+    ema_weighs = HyperparameterProxy('ema_weighs')
+    fisher = HyperparameterProxy('fisher')
+    factor_update_interval = HyperparameterProxy('factor_update_interval')
+    inverse_update_interval = HyperparameterProxy('inverse_update_interval')
+    kl_clip = HyperparameterProxy('kl_clip')
+
+    # Chainer's own loss scaling (StandardUpdater, loss_scaling()) reads and sets this name.
+    _loss_scale = HyperparameterProxy('loss_scale')
+
+    def setup(self, link: chainer.Link) -> 'RecordingMethod':
+        """Cover the links of ``link``; what was learned of another target is forgotten."""
+        super().setup(link)
+        self._forget()
+        self.blocks = coverage.blocks_of(link, self.constructor)
+        return self
+
+    def _forget(self):
+        self.blocks = []
+        self.diagnostics = Diagnostics()
+        self._gradients = GradientSum()
+        self._batch = None
+        self._failure = None
+        self._draws = 0
+        self._last_factors = self._last_inverses = -1
+        self._is_announced = False
+
+    def create_update_rule(self) -> KFACRule:
+        return KFACRule(self.hyperparam)
+
+    def update(self, lossfun: Callable | None = None, *args, **kwds) -> None:
+        """Make one update, or with ``acc_iters`` > 1 one micro-batch's part of it.
+
+        Args:
+            lossfun: returns the loss, a mean over the batch. If it is None, the loss must have
+                been given to `backward` already.
+            args, kwds: its arguments.
+        """
+        if lossfun is not None:
+            self.backward(lossfun(*args, **kwds))
+        if self.accumulate():
+            self.step()
+
+    def backward(self, loss: chainer.Variable) -> None:
+        """Backpropagate ``loss`` with the blocks looking on; instead of ``loss.backward()``."""
+        self._check_set_up()
+        hyperparameters.check(self.hyperparam)
+        self._prepare()
+        if getattr(self, '_use_cleargrads', True):
+            self.target.cleargrads()
+        else:
+            self.target.zerograds()
+        if not all_finite([loss.array]):
+            self._failure = 'the loss is {}'.format(float(loss.array))
+        random = np.random.default_rng([self.seed, self._draws])
+        self._draws += 1
+        self._batch = backprop(
+            loss, [block for block in self.blocks if block.enabled], self.fisher, random,
+            factors=self.factors_due, loss_scale=self._loss_scale)
+
+    def _prepare(self):
+        if not self._is_announced:
+            coverage.announce(self.target, self.blocks)
+            self._is_announced = True
+        for block in self.blocks:
+            block.to_device(block.W.device)
+
+    def accumulate(self) -> bool:
+        """Take in a micro-batch; return whether it completes an update.
+
+        Raises:
+            ConfigError: if no loss was given to `backward` since the last update.
+        """
+        if self._batch is None:
+            raise ConfigError('KFAC must see the backward pass: give update() the loss function, '
+                              'or call optimizer.backward(loss) instead of loss.backward()')
+        batch, self._batch = self._batch, None
+        if self.acc_iters == 1 and not self._gradients.count:
+            return True
+        self._gradients.add(self.target, batch.terms)
+        if self._gradients.count < self.acc_iters:
+            return False
+        self._gradients.give_back(self.target)
+        return True
+
+    def step(self) -> None:
+        """Turn recorded gradients and factors into one update."""
+        raise NotImplementedError
+
+    @property
+    def factors_due(self) -> bool:
+        """Whether this update refreshes the running averages."""
+        return self._due('factor_update_interval', self._last_factors)
+
+    @property
+    def inverses_due(self) -> bool:
+        """Whether this update refreshes the inverses."""
+        return self._due('inverse_update_interval', self._last_inverses)
+
+    def _due(self, name, last):
+        interval = hyperparameters.interval_at(name, getattr(self, name), self.t)
+        return last < 0 or self.t - last >= interval
+
+    def _note_overflow(self, overflow):
+        """Tell Chainer's dynamic loss scaling, which halves the scale after an overflow."""
+        self._loss_scaling_isnan = overflow
+        self._loss_scaling_isnan_ever = overflow or getattr(self, '_loss_scaling_isnan_ever', False)
+
+    def serialize(self, serializer) -> None:
+        """Save or load everything that the next update depends on, but for the model itself."""
+        super().serialize(serializer)
+        for name in ('_draws', '_last_factors', '_last_inverses'):
+            setattr(self, name, serializer(name[1:], getattr(self, name)))
+        if self._loss_scaling_is_dynamic:
+            self._loss_scale = serializer('loss_scale', self._loss_scale)
+            self._note_overflow(serializer(
+                'overflow', getattr(self, '_loss_scaling_isnan_ever', False)))
+        self.diagnostics.serialize(serializer['diagnostics'])
+        self._gradients.serialize(serializer['gradients'], self.target)
+        for block in self.blocks:
+            block.serialize(serializer['block' + block.name], with_inverses=not self.inverses_due)

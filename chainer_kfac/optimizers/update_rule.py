@@ -1,0 +1,126 @@
+"""Momentum update rule that follows a direction other than the gradient."""
+import chainer
+import numpy as np
+from chainer.optimizers.momentum_sgd import MomentumSGDRule
+
+from chainer_kfac.fisher.state import is_loading, serialize_array
+
+_CHUNK = 1 << 16
+
+
+class KFACRule(MomentumSGDRule):
+    """m <- momentum * m - lr * direction; w <- w + m: the paper's equations 1 and 2.
+
+    The direction is the preconditioned gradient that the optimizer set with `follow`, else the
+    gradient. Differs from Chainer's rules in three ways: 'pre' hooks are run by the optimizer,
+    for they belong before preconditioning; with ``use_fp32_update`` the float32 master copy of a
+    float16 parameter is part of the snapshot; and with ``adjust_momentum`` the momentum is
+    ``momentum * lr / lr at the first update``.
+
+    The state is float32 or wider.
+    """
+
+    def __init__(self, parent_hyperparam=None):
+        super().__init__(parent_hyperparam)
+        self.first_lr = None
+        self._direction = None
+
+    def follow(self, direction):
+        """Use this array (of the parameter's shape, float32 or wider) at the next update."""
+        self._direction = direction
+
+    def call_pre_hooks(self, param: chainer.Parameter):
+        """Run this rule's own 'pre' hooks on the gradient."""
+        if self.enabled:
+            with chainer.using_device(param.device):
+                self._hookable.call_hooks('pre', args=(self, param))
+
+    @property
+    def has_pre_hooks(self) -> bool:
+        return bool(self._hookable._pre_update_hooks)
+
+    def update(self, param: chainer.Parameter):
+        direction, self._direction = self._direction, None
+        if not self.enabled:
+            return
+        self.t += 1
+        if self.first_lr is None:
+            self.first_lr = self.hyperparam.lr
+        if param.array is None or param.grad is None:
+            return
+        with chainer.using_device(param.device):
+            if direction is None:
+                direction = unscaled_gradient(param)
+            self._step(param, direction)
+            self._hookable.call_hooks('post', args=(self, param))
+
+    def _step(self, param, direction):
+        wide = param.dtype == np.float16
+        master = self._master_of(param) if wide else param
+        self._init_states(master)
+        lr, momentum = self.hyperparam.lr, self.hyperparam.momentum
+        if self.hyperparam.adjust_momentum:
+            momentum *= lr / self.first_lr
+        step = _step_cpu if isinstance(param.array, np.ndarray) else _step_gpu
+        step(master.array, self.state['v'], direction, lr, momentum)
+        if wide:
+            param.array[...] = master.array
+            if not self._use_fp32_update:
+                self._fp32_param = None
+
+    def _master_of(self, param):
+        if self._fp32_param is None:
+            self._fp32_param = chainer.Parameter(param.array.astype(np.float32), name=param.name)
+        self._fp32_param.to_device(param.device)
+        return self._fp32_param
+
+    def serialize(self, serializer):
+        self.t = serializer('t', self.t)
+        first_lr = serializer('first_lr', -1.0 if self.first_lr is None else float(self.first_lr))
+        self.first_lr = None if first_lr < 0 else first_lr
+        momentum = None if self.state is None else self.state['v']
+        momentum = serialize_array(serializer, 'v', momentum)
+        master = None if self._fp32_param is None else self._fp32_param.array
+        master = serialize_array(serializer, 'master', master)
+        if is_loading(serializer):
+            self._state = None if momentum is None else {'v': momentum}
+            self._fp32_param = None if master is None else chainer.Parameter(master)
+
+
+def unscaled_gradient(param: chainer.Parameter):
+    """The gradient in float32 or wider with the loss scale undone.
+
+    The parameter's own array when nothing needs doing.
+    """
+    grad = param.grad
+    if grad.dtype == np.float16:
+        grad = grad.astype(np.float32)
+    if param._loss_scale is None or param._loss_scale == 1:
+        return grad
+    return grad / param._loss_scale
+
+
+def _step_cpu(array, velocity, direction, lr, momentum):
+    """The update in pieces that stay in the cache: three passes over memory instead of eight."""
+    for piece in _pieces(array, velocity, direction):
+        w, v, d = piece
+        v *= momentum
+        v -= lr * d
+        w += v
+
+
+def _pieces(*arrays):
+    rows = len(arrays[0]) if arrays[0].ndim else 0
+    if not rows or arrays[0].size <= _CHUNK:
+        yield tuple(array[...] for array in arrays)
+        return
+    step = max(1, _CHUNK * rows // arrays[0].size)
+    for start in range(0, rows, step):
+        yield tuple(array[start:start + step] for array in arrays)
+
+
+def _step_gpu(array, velocity, direction, lr, momentum):
+    kernel = chainer.backends.cuda.elementwise(
+        'T direction, T lr, T momentum', 'T param, T v',
+        'v = momentum * v - lr * direction; param += v;', 'kfac_momentum')
+    kernel(direction, lr, momentum, array, velocity)
