@@ -86,7 +86,6 @@ class Augmentation:
         self._seed = seed
         self._max_angle, self._sigma, self._max_ratio = max_angle, sigma, max_ratio
         self._crop = crop
-        warp.warm_up()  # compile now, not in the middle of a timed epoch
 
     def __call__(self, x, index, epoch=0):
         """Augment a batch.

@@ -52,10 +52,25 @@ def test_the_loop_equals_the_array_operations():
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-3)
 
 
-def test_an_image_that_is_not_contiguous():
+def test_images_of_any_layout():
     args = problem()
+    want = warp.sample(*args)
     strided = np.repeat(args[0], 2, axis=3)[:, :, :, ::2]
-    np.testing.assert_array_equal(warp.sample(strided, *args[1:]), warp.sample(*args))
+    np.testing.assert_array_equal(warp.sample(strided, *args[1:]), want)
+    args[0].flags.writeable = False
+    np.testing.assert_array_equal(warp.sample(*args), want)
+    shared = np.broadcast_to(args[1][0], args[1].shape)
+    np.testing.assert_array_equal(warp.sample(args[0], shared, *args[2:])[0], want[0])
+
+
+def test_the_number_of_threads_changes_nothing(monkeypatch):
+    args = problem(n=200)
+    results = []
+    for count in (1, 2, 5):
+        monkeypatch.setenv('OMP_NUM_THREADS', str(count))
+        results.append(warp.sample(*args))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
 
 
 @pytest.mark.parametrize('shape', [(1, 3, 2, 2), (0, 3, 8, 8)])
