@@ -84,14 +84,25 @@ def epochs(config: RunConfig, n_train: int) -> int:
 
 
 def model(config: RunConfig, n_classes: int) -> L.Classifier:
-    """The network with weights drawn from NumPy's global generator, and its loss and accuracy."""
+    """The network with weights drawn from NumPy's global generator, and its loss and accuracy.
+
+    Both are computed, and therefore averaged in the log, in float32 or wider.
+    """
     return L.Classifier(models.build(config.model, n_classes, config.dropout),
-                        lossfun=_softmax_cross_entropy)
+                        lossfun=_softmax_cross_entropy, accfun=_accuracy)
 
 
 def _softmax_cross_entropy(y, t):
-    # by name at the call: chainer_kfac.functions may have put a faster one there
-    return F.softmax_cross_entropy(y, t)
+    # looked up at each call: chainer_kfac.functions may have put a faster one there
+    return F.softmax_cross_entropy(_at_least_single(y), t)
+
+
+def _accuracy(y, t):
+    return F.accuracy(_at_least_single(y), t)
+
+
+def _at_least_single(y):
+    return F.cast(y, np.float32) if y.dtype == np.float16 else y
 
 
 def optimizer(config: RunConfig, target: chainer.Link) -> chainer.GradientMethod:
@@ -105,9 +116,16 @@ def optimizer(config: RunConfig, target: chainer.Link) -> chainer.GradientMethod
         built = optimizers.KFAC(lr=config.lr, loss_scale=config.loss_scale,
                                 acc_iters=config.acc_iters, **own)
     built.setup(target)
+    if has_masters(config):
+        built.use_fp32_update()
     if config.weight_decay:
         built.add_hook(optimizer_hooks.WeightDecay(config.weight_decay))
     return built
+
+
+def has_masters(config: RunConfig) -> bool:
+    """Whether Chainer's update rules work on float32 copies; K-FAC's keep theirs by themselves."""
+    return config.dtype in ('float16', 'mixed16') and config.optimizer != 'kfac'
 
 
 def schedule(config: RunConfig):
@@ -123,7 +141,7 @@ def schedule(config: RunConfig):
 
 def converter(config: RunConfig):
     """A converter for whole batches that also gives the images the dtype of the run."""
-    dtype = np.dtype('float16' if config.dtype == 'mixed16' else config.dtype)
+    dtype = np.float16 if config.dtype == 'mixed16' else np.dtype(config.dtype)
 
     @chainer.dataset.converter()
     def convert(batch, device):

@@ -1,4 +1,5 @@
 """``RunConfig``: everything that decides what a run computes."""
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -66,8 +67,8 @@ class RunConfig:
     fisher: str | None = of('kfac', fields.choice('empirical', 'mc', 'exact'), 'empirical')
     factor_update_interval: int | None = of('kfac', fields.integer(1), 1)
     inverse_update_interval: int | None = of('kfac', fields.integer(1), 1)
-    stab_coeff: float | None = of('kfac', fields.number(at_least=0), 16.0)
-    pi_type: str | None = of('kfac', fields.choice('tracenorm'), 'tracenorm')
+    stab_coeff: float | None = of('kfac', fields.number(above=0), 16.0)
+    pi_type: str | None = of('kfac', fields.choice('tracenorm', 'none'), 'tracenorm')
     use_cholesky: bool | None = of('kfac', fields.switch(), True)
     adjust_momentum: bool | None = of('kfac', fields.switch(), False)
     kl_clip: float | None = of('kfac', fields.number(above=0))
@@ -142,7 +143,7 @@ def _check_together(config):
 def _build(cls, values):
     """A configuration from key -> (value, place), so that a complaint can name the place."""
     known = [each.name for each in dataclasses.fields(cls)]
-    for key, (value, place) in values.items():
+    for key, (_value, place) in values.items():
         if key not in known:
             raise ConfigError('unknown key {} (in {}){}'.format(
                 key, place, fields.did_you_mean(key, known)))
@@ -165,10 +166,8 @@ def _override(text):
     kinds = {each.name: each.metadata['kind'] for each in dataclasses.fields(RunConfig)}
     value = raw
     if key in kinds and not kinds[key].textual:
-        try:
+        with contextlib.suppress(yaml.YAMLError):  # it stays text, which the field then refuses
             value = yaml.safe_load(raw)
-        except yaml.YAMLError:
-            pass  # it stays text, which the field then refuses by name
     return {key: (value, 'the flag ' + text)}
 
 

@@ -10,7 +10,7 @@ from chainer_kfac.exceptions import ConfigError
 
 
 def choose(wanted: str | int) -> chainer.backend.Device:
-    """The Chainer device for ``RunConfig.device``; 'auto' is GPU 0 if one can be used, else the CPU.
+    """The Chainer device for ``RunConfig.device``; 'auto' is GPU 0 if usable, else the CPU.
 
     Raises:
         ConfigError: if there is no such GPU.

@@ -22,9 +22,11 @@ from chainer_kfac.training.extensions.best_epoch import BestEpoch
 from chainer_kfac.training.extensions.epoch_callback import EpochCallback
 from chainer_kfac.training.extensions.evaluator import Evaluator
 from chainer_kfac.training.extensions.fail_on_divergence import FailOnDivergence
+from chainer_kfac.training.extensions.master_weights import MasterWeights
 from chainer_kfac.training.extensions.observe import Observe
 from chainer_kfac.training.extensions.peak_memory import PeakMemory
 from chainer_kfac.training.extensions.random_state import RandomState
+from chainer_kfac.training.extensions.same_data import SameData
 from chainer_kfac.training.extensions.stop import Interrupted, Stop
 from chainer_kfac.training.extensions.triggers import SnapshotTrigger, each_epoch
 
@@ -69,10 +71,11 @@ def run(config: RunConfig, directory: str | os.PathLike, *, force: bool = False,
 def _surroundings(config):
     """Seed, dtype, device and fast functions for the block; the caller's come back after it."""
     device = devices.choose(config.device)
+    dtype = chainer.mixed16 if config.dtype == 'mixed16' else np.dtype(config.dtype)
     state = np.random.get_state()
     try:
         with (chainer.using_device(device), functions.using(config.fast),
-              chainer.using_config('dtype', chainer.get_dtype(config.dtype))):
+              chainer.using_config('dtype', dtype)):
             np.random.seed(config.seed)
             yield device
     finally:
@@ -111,6 +114,9 @@ class _Job:
         trainer.extend(self.memory, trigger=each_epoch)
         trainer.extend(log)
         progress_report.extend(trainer, self.stop.epochs, progress)
+        trainer.extend(SameData(self.data.source.digest))
+        if builders.has_masters(config):
+            trainer.extend(MasterWeights(optimizer))
         decay = builders.schedule(config)
         if decay is not None:
             trainer.extend(decay[0], trigger=decay[1])
@@ -132,9 +138,9 @@ class _Job:
             raise
         updater = self.trainer.updater
         if self.stop.signum is not None and updater.epoch < self.stop.epochs:
-            raise Interrupted(self.stop.signum, 'interrupted at iteration {}, snapshot saved in {}: '
-                              'the same command goes on from there'.format(
-                                  updater.iteration, self.place.path))
+            raise Interrupted(
+                self.stop.signum, 'interrupted at iteration {}, snapshot saved in {}: the same '
+                'command goes on from there'.format(updater.iteration, self.place.path))
         result = record.result(
             self.config, self.data, self.trainer.get_extension('LogReport').log, self.best,
             self.device, self.memory.megabytes, self._test(), self.stop.reason)

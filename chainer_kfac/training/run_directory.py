@@ -25,6 +25,7 @@ _DISK = {errno.ENOSPC: 'the disk is full: free space',
          errno.EROFS: 'it is read-only: choose another folder',
          errno.EACCES: 'permission denied: choose another folder',
          errno.EPERM: 'permission denied: choose another folder',
+         errno.EEXIST: 'part of the path is a file: choose another folder',
          errno.ENOTDIR: 'part of the path is a file: choose another folder'}
 
 
@@ -136,14 +137,15 @@ class RunDirectory:
         if not (self.path / CONFIG).exists():
             for foreign in (RESULT, DIVERGED, LOG):
                 if (self.path / foreign).exists():
-                    raise RunDirectoryError('{} holds {} but no {}: choose another folder, or add '
-                                            '--force to replace it'.format(self.path, foreign, CONFIG))
+                    raise RunDirectoryError(
+                        '{} holds {} but no {}: choose another folder, or add --force to replace it'
+                        .format(self.path, foreign, CONFIG))
             return
         try:
             theirs = RunConfig.load(self.path / CONFIG)
         except ConfigError as error:
-            raise RunDirectoryError('{}; the run in that folder cannot be continued, add --force to '
-                                    'replace it'.format(error)) from error
+            raise RunDirectoryError('{}; the run in that folder cannot be continued: add --force '
+                                    'to replace it'.format(error)) from error
         for each in dataclasses.fields(RunConfig):
             held, wanted = getattr(theirs, each.name), getattr(config, each.name)
             if held != wanted:
@@ -154,7 +156,7 @@ class RunDirectory:
     def _read(self, name):
         try:
             content = json.loads((self.path / name).read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, OSError) as error:
             raise RunDirectoryError('{} cannot be read ({}): add --force to train this run again'

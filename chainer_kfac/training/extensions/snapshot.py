@@ -57,8 +57,8 @@ def resume(trainer, directory) -> bool:
             return True
         logger.warning('%s is damaged (%s): trying the one before it', path, problem)
     if found:
-        raise RunDirectoryError('no snapshot in {} is whole: delete {} to start the run anew'.format(
-            directory.path, ', '.join(path.name for path in found)))
+        raise RunDirectoryError('no snapshot in {} is whole: delete {} to start the run anew'
+                                .format(directory.path, ', '.join(path.name for path in found)))
     return False
 
 
@@ -76,6 +76,7 @@ def _load(path, trainer):
     try:
         serializers.load_npz(path, trainer)
     except (KeyError, ValueError, TypeError) as error:
-        raise RunDirectoryError(
-            '{} does not fit this run ({}): it was written by another version or for other data; '
-            'add --force to start the run anew'.format(path, ' '.join(str(error).split()))) from error
+        reason = ' '.join(str(error).split())
+        raise RunDirectoryError('{} does not fit this run ({}): another version or other data have '
+                                'written it; add --force to start the run anew'
+                                .format(path, reason)) from error

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
-class StopRun(Exception):
+class StopRun(Exception):  # noqa: N818  (nothing went wrong)
     """Raised by an ``on_epoch`` callback to end a run early, with a result that says why.
 
     Args:

@@ -26,16 +26,16 @@ class SnapshotTrigger:
 
     Args:
         stop (Stop): knows of the signal.
-        seconds (float): age at which a snapshot is replaced in the middle of an epoch.
     """
 
-    def __init__(self, stop, seconds: float = 600.0):
+    seconds = 600.0
+
+    def __init__(self, stop):
         self._stop = stop
-        self._seconds = seconds
         self._last = time.monotonic()
 
     def __call__(self, trainer) -> bool:
-        old = time.monotonic() - self._last > self._seconds
+        old = time.monotonic() - self._last > self.seconds
         if not (trainer.updater.is_new_epoch or old or self._stop.signum is not None):
             return False
         self._last = time.monotonic()
