@@ -8,7 +8,7 @@ as is the scale of a scaled loss. Convolutions: arXiv:1602.01407 with that scali
 import chainer
 import numpy as np
 
-from chainer_kfac.fisher import autocorrelation
+from chainer_kfac.fisher.autocorrelation import patch_second_moment
 from chainer_kfac.linalg import symmetric_product
 
 
@@ -69,10 +69,9 @@ def conv_A(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True):
         ValueError: if ``x`` is not four-dimensional, has no examples, or the kernel does not fit.
     """
     _check_images(x, groups)
-    moments = [
-        autocorrelation.patch_second_moment(part, ksize, stride, pad, dilate, bias)
-        for part in _split_channels(at_least_float32(x), groups)]
-    return _stack(moments)
+    moments = patch_second_moment(
+        at_least_float32(x), ksize, stride, pad, dilate, groups, bias)
+    return moments[0] if groups == 1 else moments
 
 
 def conv_G(gy, groups=1, *, loss_scale=None):
