@@ -22,6 +22,7 @@ def test_bits_are_splitmix64(key):
     for word in key:
         state = splitmix64(state + (word + 1) * 0x9E3779B97F4A7C15)
     assert counter.bits(*key).tolist() == [state]
+    assert counter.uniform(*key).tolist() == [((state >> 11) + 0.5) / 2 ** 53]
 
 
 def test_first_words_are_the_published_sequence():
