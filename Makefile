@@ -25,7 +25,20 @@ INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 TEST_JOBS ?= 2
 TEST_ARGS ?=
 
-.PHONY: help install test lint doctor
+# What to run: make table1 PROFILE=paper SEEDS=3 OPTIMIZER=kfac BATCH="512 2048" JOBS=2
+# HPARAMS=tuned reads experiments/tuned.yaml; FROM=results shows the committed results.
+PROFILE :=
+DATASET :=
+SEEDS :=
+OPTIMIZER :=
+BATCH :=
+JOBS :=
+HPARAMS :=
+FROM :=
+# $(call flag,name,value): --name value, or nothing where the value is empty
+flag = $(if $(strip $(2)),--$(1) $(2))
+
+.PHONY: help install test lint doctor table1
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -49,3 +62,8 @@ lint: $(INSTALLED) ## ruff, and the order of the rooms
 
 doctor: $(INSTALLED) ## say what this machine can do
 	$(KFAC) doctor
+
+table1: $(INSTALLED) ## the nine cells of Table 1 (PROFILE DATASET SEEDS OPTIMIZER BATCH JOBS HPARAMS FROM)
+	$(KFAC) table1 $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
+	    $(call flag,seeds,$(SEEDS)) $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \
+	    $(call flag,jobs,$(JOBS)) $(call flag,hparams,$(HPARAMS)) $(call flag,from,$(FROM))

@@ -151,14 +151,23 @@ COLUMNS = {
 """Header -> (alignment, text of a row's cell)."""
 
 
-def _cells(table, columns):
-    return [[str(text(row)) for _, text in columns.values()] for row in table['rows']]
+def table(content, columns) -> str:
+    """Some of the columns as a Markdown table.
 
-
-def _document(table, columns):
-    lines = ['# ' + markdown.escape(title(table)), '']
-    for warning in warnings(table):
-        lines += ['**{}**'.format(markdown.escape(warning)), '']
+    Args:
+        content (dict): from ``table1.build``.
+        columns (dict): part of ``COLUMNS``.
+    """
     right = [i for i, (alignment, _) in enumerate(columns.values()) if alignment == 'right']
-    lines += [markdown.table(list(columns), _cells(table, columns), right), '', LEGEND]
-    return '\n'.join(lines) + '\n'
+    return markdown.table(list(columns), _cells(content, columns), right)
+
+
+def _cells(content, columns):
+    return [[str(text(row)) for _, text in columns.values()] for row in content['rows']]
+
+
+def _document(content, columns):
+    lines = ['# ' + markdown.escape(title(content)), '']
+    for warning in warnings(content):
+        lines += ['**{}**'.format(markdown.escape(warning)), '']
+    return '\n'.join([*lines, table(content, columns), '', LEGEND, ''])

@@ -9,7 +9,7 @@ examples:
   chainer-kfac table1                                  what this machine can do in minutes
   chainer-kfac table1 --profile paper --seeds 3        the reproduction
   chainer-kfac table1 --profile short --optimizer kfac --batch 512 2048 --jobs 2
-  chainer-kfac table1 --profile short ema_weighs=old variant=ema-old --optimizer kfac
+  chainer-kfac table1 --profile short --optimizer kfac ema_weighs=old variant=ema-old
   chainer-kfac table1 --collect                        tabulate what is there, train nothing
   chainer-kfac table1 --from results                   the results that came with the repository
 
@@ -31,7 +31,7 @@ def add_parser(subparsers):
                         'by itself where CIFAR-10 cannot be had')
     parser.add_argument('--optimizer', nargs='+', default=[], metavar='NAME',
                         help='only the cells of these optimizers: momentum_sgd, adam, kfac')
-    parser.add_argument('--batch', nargs='+', default=[], type=int, metavar='SIZE',
+    parser.add_argument('--batch', nargs='+', default=[], type=_size, metavar='SIZE',
                         help='only the cells of these batch sizes: 128, 512, 2048')
     parser.add_argument('--seeds', type=int, default=1, metavar='N',
                         help='train seeds 0 to N-1 of each cell (default: %(default)s)')
@@ -51,9 +51,18 @@ def add_parser(subparsers):
                         "beside the paper's cells")
 
 
+def _size(text):
+    if '=' in text:
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError('{!r} is no batch size'.format(text))
+    return int(text)
+
+
 def run(args):
     from chainer_kfac.analysis import table1, table1_text
 
+    _give_back_overrides(args)
     if args.source == 'runs' and not args.collect:
         return _train(args)
     root = 'results' if args.source == 'results' else args.root
@@ -62,6 +71,14 @@ def run(args):
         table = table1.build(folder) if args.source == 'results' else table1.write(folder)
         print(table1_text.summary(table))
     return 0
+
+
+def _give_back_overrides(args):
+    """A key=value that follows --optimizer or --batch was taken for one more name or size."""
+    for name in ('optimizer', 'batch'):
+        values = getattr(args, name)
+        args.overrides += [value for value in values if '=' in str(value)]
+        setattr(args, name, [value for value in values if '=' not in str(value)])
 
 
 def _train(args):

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 
-from chainer_kfac.exceptions import KFACError
+from chainer_kfac.exceptions import ConfigError, KFACError
 from chainer_kfac.sweeps import devices, estimate
 from chainer_kfac.sweeps.child import CONSOLE, Child, environment
 from chainer_kfac.sweeps.console import Console
@@ -27,6 +27,8 @@ class Sweep:
         force (bool): whether to train finished runs again.
         after (callable): called without arguments whenever a run has ended.
         console (Console): where progress is shown.
+    Raises:
+        ConfigError: if ``jobs`` is less than 1.
 
     Attributes:
         finished (int): number of runs that have a result.
@@ -34,6 +36,8 @@ class Sweep:
     """
 
     def __init__(self, configs, root='runs', jobs=1, force=False, after=None, console=None):
+        if jobs < 1:
+            raise ConfigError('the number of jobs must be at least 1, got {}'.format(jobs))
         self._runs = [(config, path(config, root)) for config in configs]
         self._pending = []
         self._running = {}  # slot -> Child
