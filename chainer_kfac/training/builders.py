@@ -8,12 +8,14 @@ import chainer.links as L
 import numpy as np
 from chainer import optimizer_hooks
 from chainer.training import extensions
+from chainer.training.updaters import StandardUpdater
 
 from chainer_kfac import datasets, models, optimizers
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.training import device as devices
 from chainer_kfac.training.config import RunConfig
 from chainer_kfac.training.fields import of_optimizer
+from chainer_kfac.training.updater import MicroBatchUpdater
 
 HOLDOUT = 5000
 EVALUATION_BATCH = 500
@@ -114,13 +116,21 @@ def optimizer(config: RunConfig, target: chainer.Link) -> chainer.GradientMethod
         built = chainer.optimizers.Adam(alpha=config.lr, **own)
     else:
         built = optimizers.KFAC(lr=config.lr, loss_scale=config.loss_scale,
-                                acc_iters=config.acc_iters, **own)
+                                acc_iters=config.acc_iters, seed=config.seed, **own)
     built.setup(target)
     if has_masters(config):
         built.use_fp32_update()
     if config.weight_decay:
         built.add_hook(optimizer_hooks.WeightDecay(config.weight_decay))
     return built
+
+
+def updater(config: RunConfig, iterator, built: chainer.GradientMethod, device):
+    """The updater that takes a batch, whole or in ``acc_iters`` parts, to one update."""
+    scale = None if config.optimizer == 'kfac' else config.loss_scale  # K-FAC has its own
+    if config.acc_iters == 1:
+        return StandardUpdater(iterator, built, converter(config), device, loss_scale=scale)
+    return MicroBatchUpdater(iterator, built, converter(config), device, config.acc_iters, scale)
 
 
 def has_masters(config: RunConfig) -> bool:

@@ -15,7 +15,7 @@ FORMAT = 1
 
 
 def result(config: RunConfig, data, log: list[dict], best, device, peak_memory_mb: float,
-           test_acc: float | None, stopped: str | None) -> dict[str, Any]:
+           test_acc: float | None, stopped: str | None, counts: dict | None) -> dict[str, Any]:
     """The content of ``result.json``.
 
     Args:
@@ -26,6 +26,7 @@ def result(config: RunConfig, data, log: list[dict], best, device, peak_memory_m
         peak_memory_mb (float): in units of 2**20 bytes.
         test_acc (float or None): on the test images at the best epoch, where held-out images chose.
         stopped (str or None): why the run ended early.
+        counts (dict or None): what K-FAC counted: updates made, skipped, repaired.
     Returns:
         dict: plain values. ``wall_time`` and ``seconds_per_epoch`` include validation and
         snapshots, over all the processes that have worked on the run.
@@ -52,6 +53,7 @@ def result(config: RunConfig, data, log: list[dict], best, device, peak_memory_m
         'select_on': config.select_on,
         'seed': config.seed,
         'config_digest': config.digest,
+        'kfac': counts,
     }
     return {key: value for key, value in content.items() if value is not None}
 

@@ -9,26 +9,30 @@ import chainer
 import numpy as np
 from chainer import training
 from chainer.training import extensions
-from chainer.training.updaters import StandardUpdater
 
 from chainer_kfac import functions
 from chainer_kfac.exceptions import DivergedError
 from chainer_kfac.training import builders, record, run_directory
 from chainer_kfac.training import device as devices
 from chainer_kfac.training.config import RunConfig
-from chainer_kfac.training.extensions import progress as progress_report
-from chainer_kfac.training.extensions import snapshot
-from chainer_kfac.training.extensions.best_epoch import BestEpoch
-from chainer_kfac.training.extensions.epoch_callback import EpochCallback
-from chainer_kfac.training.extensions.evaluator import Evaluator
-from chainer_kfac.training.extensions.fail_on_divergence import FailOnDivergence
-from chainer_kfac.training.extensions.master_weights import MasterWeights
-from chainer_kfac.training.extensions.observe import Observe
-from chainer_kfac.training.extensions.peak_memory import PeakMemory
-from chainer_kfac.training.extensions.random_state import RandomState
-from chainer_kfac.training.extensions.same_data import SameData
-from chainer_kfac.training.extensions.stop import Interrupted, Stop
-from chainer_kfac.training.extensions.triggers import SnapshotTrigger, each_epoch
+from chainer_kfac.training.extensions import (
+    BestEpoch,
+    EpochCallback,
+    Evaluator,
+    FailOnDivergence,
+    Interrupted,
+    LearningRate,
+    MasterWeights,
+    PeakMemory,
+    RandomState,
+    SameData,
+    SnapshotTrigger,
+    Stop,
+    each_epoch,
+    extend_with_progress,
+    resume,
+    snapshot,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -101,19 +105,19 @@ class _Job:
     def _trainer(self, on_epoch, progress):
         config, convert = self.config, builders.converter(self.config)
         optimizer = builders.optimizer(config, self.model)
-        updater = StandardUpdater(self.data.train, optimizer, convert, device=self.device)
+        updater = builders.updater(config, self.data.train, optimizer, self.device)
         trainer = training.Trainer(updater, self.stop, out=str(self.place.path))
         guard = FailOnDivergence(interval=1 if self.device.xp is np else 50)
         log = extensions.LogReport(trigger=each_epoch, filename=run_directory.LOG)
         trainer.extend(lambda _: self.stop.read_signal(), name='signal', priority=1000)
         trainer.extend(Evaluator(self.data.validation, self.model, convert, self.device),
                        trigger=each_epoch)
-        trainer.extend(Observe(builders.RATE[config.optimizer]), trigger=each_epoch)
+        trainer.extend(LearningRate(builders.RATE[config.optimizer]), trigger=each_epoch)
         trainer.extend(guard)
         trainer.extend(self.best, trigger=each_epoch)
         trainer.extend(self.memory, trigger=each_epoch)
         trainer.extend(log)
-        progress_report.extend(trainer, self.stop.epochs, progress)
+        extend_with_progress(trainer, self.stop.epochs, progress)
         trainer.extend(SameData(self.data.source.digest))
         if builders.has_masters(config):
             trainer.extend(MasterWeights(optimizer))
@@ -121,7 +125,7 @@ class _Job:
         if decay is not None:
             trainer.extend(decay[0], trigger=decay[1])
         trainer.extend(RandomState(config.seed), trigger=each_epoch)
-        trainer.extend(snapshot.snapshot(lambda: guard.check_parameters(trainer) is None),
+        trainer.extend(snapshot(lambda: guard.check_parameters(trainer) is None),
                        name='snapshot', trigger=SnapshotTrigger(self.stop))
         if on_epoch is not None:
             trainer.extend(EpochCallback(on_epoch, self.stop), trigger=each_epoch)
@@ -129,7 +133,7 @@ class _Job:
 
     def complete(self):
         """Resume if there is something to resume, train, and write the result."""
-        snapshot.resume(self.trainer, self.place)
+        resume(self.trainer, self.place)
         try:
             with self.stop.listening():
                 self.trainer.run(show_loop_exception_msg=False)
@@ -141,9 +145,11 @@ class _Job:
             raise Interrupted(
                 self.stop.signum, 'interrupted at iteration {}, snapshot saved in {}: the same '
                 'command goes on from there'.format(updater.iteration, self.place.path))
+        counts = getattr(updater.get_optimizer('main'), 'diagnostics', None)
         result = record.result(
             self.config, self.data, self.trainer.get_extension('LogReport').log, self.best,
-            self.device, self.memory.megabytes, self._test(), self.stop.reason)
+            self.device, self.memory.megabytes, test_acc=self._test(), stopped=self.stop.reason,
+            counts=None if counts is None else dict(counts))
         self.place.finish(run_directory.RESULT, result)
         logger.info('%s: best validation accuracy %.4f (epoch %d), last %.4f', self.place.path,
                     result['best_val_acc'], result['best_epoch'], result['last_val_acc'])

@@ -49,6 +49,10 @@ def test_record_of_a_finished_run(tmp_path, optimizer):
     assert (result['select_on'], result['seed']) == ('test', 0)
     assert result['config_digest'] == run.digest
     assert 'stopped' not in result
+    assert ('kfac' in result) == (optimizer == 'kfac')
+    if optimizer == 'kfac':
+        assert result['kfac']['updates'] == 19
+        assert log[-1]['kfac/skipped_updates'] == 0
     assert 'test_acc' not in result
 
 
@@ -122,6 +126,17 @@ def test_other_precisions(tmp_path, optimizer, dtype):
     for other, reference in zip(read_log(tmp_path / 'other'), read_log(tmp_path / 'float32'),
                                 strict=True):
         assert other['main/loss'] == pytest.approx(reference['main/loss'], rel=0.05)
+
+
+@pytest.mark.parametrize('optimizer', OPTIMIZERS)
+def test_four_micro_batches_are_one_batch(tmp_path, optimizer):
+    run = config(optimizer, dtype='float64', dropout=0.0, loss_scale=8.0, epochs=2)
+    training.run(run, tmp_path / 'whole')
+    training.run(dataclasses.replace(run, acc_iters=4), tmp_path / 'parts')
+    for parts, whole in zip(read_log(tmp_path / 'parts'), read_log(tmp_path / 'whole'),
+                            strict=True):
+        for key in without_times([whole])[0]:
+            assert parts[key] == pytest.approx(whole[key], rel=1e-9), key
 
 
 # Choosing on held-out images --------------------------------------------------------------------

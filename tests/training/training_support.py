@@ -2,7 +2,7 @@
 
 ``python training_support.py KILL ARGS...`` is ``chainer-kfac ARGS...`` with the network ``tiny``
 registered, its last snapshot kept, and a signal sent to itself: KILL is ``none`` or
-``SIGNAME@ITERATION``, raised in the middle of the update with that number.
+``SIGNAME@ITERATION``, raised right after the update with that number.
 """
 import json
 import os
@@ -44,7 +44,7 @@ class Tiny(chainer.Chain):
 
     def forward(self, x):
         h = F.spatial_pyramid_pooling_2d(F.relu(self.conv(x)), 2, pooling='max')
-        return self.fc(F.dropout(h, self.dropout))
+        return self.fc(F.dropout(h, self.dropout) if self.dropout else h)
 
 
 def config(optimizer='momentum_sgd', **fields):
@@ -114,13 +114,13 @@ def _main(kill, *argv):
     run_directory.RunDirectory.finish = finish_and_keep
     if kill != 'none':
         name, _, iteration = kill.partition('@')
-        update = StandardUpdater.update_core
+        update = StandardUpdater.update
 
         def update_and_kill(self):
-            if self.iteration + 1 == int(iteration):
-                os.kill(os.getpid(), getattr(signal, name))
             update(self)
-        StandardUpdater.update_core = update_and_kill
+            if self.iteration == int(iteration):
+                os.kill(os.getpid(), getattr(signal, name))
+        StandardUpdater.update = update_and_kill
     return cli.main(list(argv))
 
 

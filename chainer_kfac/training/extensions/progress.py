@@ -12,7 +12,7 @@ COLUMNS = ('epoch', 'iteration', 'main/loss', 'main/accuracy', 'validation/main/
            'validation/main/accuracy', 'lr', 'elapsed_time')
 
 
-def extend(trainer, epochs: int, progress: str) -> None:
+def extend_with_progress(trainer, epochs: int, progress: str) -> None:
     """Add the reporting extensions.
 
     Args:

@@ -1,12 +1,10 @@
-"""What the log says beside losses and accuracies: the learning rate and K-FAC's own diagnostics."""
-import math
-
+"""The learning rate in the log."""
 import chainer
 from chainer.training import extension
 
 
-class Observe(extension.Extension):
-    """Reports ``lr`` as the epoch used it, and every finite number in ``optimizer.diagnostics``.
+class LearningRate(extension.Extension):
+    """Reports ``lr`` as the epoch has used it.
 
     Args:
         attribute (str): the optimizer's name for its learning rate.
@@ -20,6 +18,3 @@ class Observe(extension.Extension):
     def __call__(self, trainer):
         optimizer = trainer.updater.get_optimizer('main')
         chainer.report({'lr': float(getattr(optimizer, self._attribute))})
-        for key, value in getattr(optimizer, 'diagnostics', {}).items():
-            if isinstance(value, (int, float)) and math.isfinite(value):
-                chainer.report({'kfac/' + key: float(value)})
