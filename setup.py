@@ -54,9 +54,9 @@ EXTRAS = {
     # overrides exactly those, so its version is exact.
     'search': ['hyperopt==0.3.0', 'pymongo>=4.6', 'nx-27017>=0.8'],
     'notebooks': ['matplotlib>=3.8', 'jupyterlab>=4'],
-    # h5py: Chainer's HDF5 serializer is among what is checked.
+    # h5py and onnx: Chainer's HDF5 serializer and ONNX exporter are among what is checked.
     'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6', 'import-linter>=2',
-            'h5py>=3.11', 'matplotlib>=3.8'],
+            'h5py>=3.11', 'matplotlib>=3.8', 'onnx>=1.18'],
 }
 
 setup(

@@ -113,7 +113,7 @@ def mpirun():
     program = str(beside_python) if beside_python.exists() else shutil.which('mpirun')
     environment = dict(
         os.environ, OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1',
-        PRTE_MCA_rmaps_default_mapping_policy=':oversubscribe', OMPI_MCA_btl_vader_single_copy_mechanism='none')
+        PRTE_MCA_rmaps_default_mapping_policy=':oversubscribe')
 
     def run(n, *arguments, timeout=120, **variables):
         return subprocess.run(

@@ -8,13 +8,14 @@ stays as it is.
 Patches are applied when the module that needs them is imported. ``import chainer_kfac`` by
 itself imports neither NumPy nor Chainer.
 """
-from chainer_kfac.compat import numpy2, packaging
+from chainer_kfac.compat import caffe, numpy2, onnx_mapping, packaging, repairs
 from chainer_kfac.compat.optional import require
 from chainer_kfac.compat.patches import Patch, PatchSet
 
 __all__ = ['applied', 'install', 'require']
 
-_PATCHES = PatchSet([*numpy2.patches('chainer'), *packaging.patches()])
+_PATCHES = PatchSet([*numpy2.patches('chainer'), *packaging.patches(), *repairs.patches(),
+                      *caffe.patches(), *onnx_mapping.patches()])
 
 
 def install():
