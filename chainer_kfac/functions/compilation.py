@@ -16,19 +16,17 @@ import numba
 _SOURCES = Path(__file__).resolve().parent
 
 
-def _registers():
-    """(floats in a vector register, accumulators that leave room for the operands)."""
+def _vector_registers():
+    """(floats in a vector register, number of such registers) of this processor."""
     features = llvm.get_host_cpu_features()
     if features.get('avx512f'):
-        return 16, 28
+        return 16, 32
     if features.get('avx2'):
-        return 8, 12
-    if 'neon' in features or 'asimd' in features:
-        return 4, 24
-    return 4, 12
+        return 8, 16
+    return 4, 32 if features.get('neon') else 16
 
 
-LANES, ACCUMULATORS = _registers()
+LANES, REGISTERS = _vector_registers()
 
 
 def cache_directory() -> Path:
@@ -37,7 +35,7 @@ def cache_directory() -> Path:
     ``$NUMBA_CACHE_DIR``; ``__pycache__`` beside this file; ``$XDG_CACHE_HOME`` or ``~/.cache``;
     the system's folder for temporary files.
     """
-    digest = hashlib.sha256('{} {}'.format(LANES, ACCUMULATORS).encode())
+    digest = hashlib.sha256('{} {}'.format(LANES, REGISTERS).encode())
     for source in sorted(_SOURCES.glob('*.py')):
         digest.update(source.read_bytes())
     name = 'chainer_kfac-' + digest.hexdigest()[:16]

@@ -51,8 +51,10 @@ def _pad_planar(x, n, buffer, window):
                 start = (((c * row_planes + row % row_planes) * column_planes + remainder) * rows
                          + row // row_planes) * pitch + column
                 count = min((width - j + column_planes - 1) // column_planes, pitch - column)
-                for k in range(count):
-                    buffer[start + k] = x[n, c, i, j + k * column_planes]
+                if count > 0:
+                    source, target = x[n, c, i, j::column_planes], buffer[start:start + count]
+                    for k in range(count):
+                        target[k] = source[k]
 
 
 @numba.njit
@@ -63,8 +65,9 @@ def _pad_channels_last(x, n, buffer, window):
     for i in range(min(height_, rows - top)):
         for j in range(min(width, pitch - left)):
             start = ((i + top) * pitch + j + left) * channels
+            source, target = x[n, :, i, j], buffer[start:start + channels]
             for c in range(channels):
-                buffer[start + c] = x[n, c, i, j]
+                target[c] = source[c]
 
 
 @numba.njit
@@ -72,16 +75,16 @@ def _add_pixels(gy, g0, step, pixels, total):
     """total[c] += sum of channel c over an image, in a sum of its own to keep it accurate."""
     image = np.zeros(total.size, np.float32)
     for p in range(pixels):
-        for c in range(total.size):
-            image[c] += gy[g0 + p * step + c]
+        pixel = gy[g0 + p * step:g0 + p * step + total.size]
+        for c in range(pixel.size):
+            image[c] += pixel[c]
     total += image
 
 
 @numba.njit
 def _copy_lanes(gy, g0, step, pixels, valid, spill, width):
     for p in range(pixels):
-        for lane in range(valid):
-            spill[p * width + lane] = gy[g0 + p * step + lane]
+        spill[p * width:p * width + valid] = gy[g0 + p * step:g0 + p * step + valid]
 
 
 @kernel('void(i8, i8, f4[:,:,:,:], f4[::1], f4[::1], i8[::1], i8[:,::1], '
@@ -123,8 +126,8 @@ def correlate(start, stop, x, w, init, taps, phases, window, groups, out):
                                 _correlation(vectors, p, buffer, x0, taps, t0, t1, w, weight,
                                              init, i0, spill, 0, width)
                                 for q in range(p):
-                                    for lane in range(valid):
-                                        out[o + q * right + lane] = spill[q * width + lane]
+                                    place = o + q * right
+                                    out[place:place + valid] = spill[q * width:q * width + valid]
 
 
 @kernel('void(i8, f4[:,:,:,:], f4[::1], UniTuple(i8, 7), UniTuple(i8, 5), i8[::1], i8, '

@@ -10,12 +10,14 @@ LEAST = 1 << 15
 @kernel('void(i8, i8, f4[::1], f4[::1])')
 def relu(start, stop, x, y):
     """y = max(x, 0); NaN stays NaN."""
-    for i in range(start, stop):
+    x, y = x[start:stop], y[start:stop]
+    for i in range(x.size):
         y[i] = np.float32(0) if x[i] <= 0 else x[i]
 
 
 @kernel('void(i8, i8, f4[::1], f4[::1], f4[::1])')
 def relu_gradient(start, stop, y, gy, gx):
     """gx = gy * (y > 0), a product: a NaN or infinite gradient is not hidden where y is 0."""
-    for i in range(start, stop):
+    y, gy, gx = y[start:stop], gy[start:stop], gx[start:stop]
+    for i in range(y.size):
         gx[i] = gy[i] * (np.float32(1) if y[i] > 0 else np.float32(0))

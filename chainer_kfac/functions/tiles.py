@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from chainer_kfac.functions.compilation import ACCUMULATORS, LANES
+from chainer_kfac.functions.compilation import LANES, REGISTERS
 
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _UNDEFINED = ir.Constant(_VECTOR, ir.Undefined)
@@ -25,8 +25,8 @@ WIDTHS = (1, 2, 4)
 
 
 def height(vectors: int) -> int:
-    """Most rows that a tile of so many vectors has."""
-    return min(14, ACCUMULATORS // vectors)
+    """Most rows of a tile of so many vectors: the weights and one number need registers too."""
+    return min(14, (REGISTERS - 1 - vectors) // vectors)
 
 
 class _Emitter:
