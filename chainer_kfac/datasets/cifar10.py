@@ -96,7 +96,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 def _read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(name + '.npy') as member:
         array = np.lib.format.read_array(member, allow_pickle=False)
-        if member.read(1):  # only a read that meets the end compares the CRC; numpy.load does not
+        if member.read(1):  # zipfile compares the CRC where a read meets the end
             raise ValueError('{} is followed by more data'.format(name))
     return array
 

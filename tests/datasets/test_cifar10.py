@@ -178,6 +178,16 @@ def test_a_missing_array(small):
     fails(small, 'test_x', 'delete it')
 
 
+def test_more_data_than_the_header_says(small):
+    np.savez(small, **small_cifar.arrays())
+    with zipfile.ZipFile(small) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(small, 'w') as archive:
+        for name, body in members.items():
+            archive.writestr(name, body + b'x' if name == 'test_y.npy' else body)
+    fails(small, 'test_y is followed by more data', 'delete it')
+
+
 def test_something_else_at_the_place(small):
     small.write_text('<html>404</html>')
     fails(small, 'delete it')
