@@ -1,12 +1,10 @@
 """Run patches around the execution of a module, at the moment somebody imports it.
 
 Nothing is imported on anybody's behalf: a program that never imports Chainer pays for one
-dictionary look-up an import and keeps an untouched NumPy.
+look-up an import and keeps an untouched NumPy.
 """
 import importlib.abc
-import importlib.util
 import sys
-import threading
 
 
 class ImportHook(importlib.abc.MetaPathFinder):
@@ -18,36 +16,43 @@ class ImportHook(importlib.abc.MetaPathFinder):
     Args:
         names (collection of str): full names of the modules to watch.
         around (callable): ``around(name)`` returns a context manager; it is entered just before
-            the module's body runs and left just after it, also when the body raised.
+            the module's body runs and left just after it.
     """
 
     def __init__(self, names, around):
         self._names = frozenset(names)
         self._around = around
-        self._searching = threading.local()
 
     def install(self):
         """Put the hook first on ``sys.meta_path``."""
         sys.meta_path.insert(0, self)
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname not in self._names or getattr(self._searching, 'name', None) == fullname:
+        if fullname not in self._names:
             return None
-        self._searching.name = fullname       # the search below passes here again: let it through
-        try:
-            spec = importlib.util.find_spec(fullname)
-        finally:
-            self._searching.name = None
-        if spec is not None and spec.loader is not None:
-            self._wrap(spec.loader, fullname)
-        return spec
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1:]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader, self._around)
+                return spec
+        return None
 
-    def _wrap(self, loader, name):
-        run_body = loader.exec_module
 
-        def exec_module(module):
-            del loader.exec_module            # from here on the loader is as it was
-            with self._around(name):
-                run_body(module)
+class _Loader(importlib.abc.Loader):
+    """Stands in for a module's loader until the module's body has to run."""
 
-        loader.exec_module = exec_module      # on this one instance, made for this one import
+    def __init__(self, loader, around):
+        self._loader = loader
+        self._around = around
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)    # get_code for python -m, and the like
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__loader__ = module.__spec__.loader = self._loader
+        with self._around(module.__spec__.name):
+            self._loader.exec_module(module)

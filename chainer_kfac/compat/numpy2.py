@@ -80,15 +80,18 @@ def _names():
                    'asfarray', 'in1d'})
 
 
-def patches(module):
-    """One patch a name, applied before the body of ``module`` runs.
+def patches(module, after=False):
+    """One patch a name.
 
     Args:
-        module (str): ``'chainer'``, so that only processes that use Chainer are touched.
+        module (str): the module whose import brings the names back: ``'chainer'``, so that only
+            processes that use Chainer are touched, or ``'numpy'`` itself.
+        after (bool): when the body of ``module`` has run, and not before.
     Returns:
         list of Patch.
     """
+    when = 'after' if after else 'before'
     return [Patch('numpy.' + name, module,
                   _CHAINER_USES.get(name, 'programs written for NumPy 1 use it'),
-                  before=functools.partial(_restore, name))
+                  **{when: functools.partial(_restore, name)})
             for name in _names()]

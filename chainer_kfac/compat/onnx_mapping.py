@@ -1,4 +1,4 @@
-"""``onnx.mapping``, three tables that ``onnx_chainer`` reads and that onnx 1.18 removed.
+"""``onnx.mapping``, three tables that ``onnx_chainer`` reads and that onnx has removed.
 
 onnx has functions in their place; the tables are made from those, for the dtypes of NumPy.
 """
@@ -42,4 +42,4 @@ def patches():
         list of Patch.
     """
     return [Patch('onnx.mapping', 'onnx_chainer',
-                  'onnx 1.18 and later do not have it', before=restore_tables)]
+                  'onnx does not have it any more', before=restore_tables)]

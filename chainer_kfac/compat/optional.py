@@ -8,8 +8,12 @@ _EXTRAS = {
     'cupy': 'cuda12] or [cuda13',
     'mpi4py': 'mpi',
     'pymongo': 'search',
+    'bson': 'search',
+    'gridfs': 'search',
     'hyperopt': 'search',
     'nx_27017': 'search',
+    'cupy_backends': 'cuda12] or [cuda13',
+    'cupyx': 'cuda12] or [cuda13',
     'matplotlib': 'notebooks',
 }
 

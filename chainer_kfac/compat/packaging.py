@@ -88,6 +88,7 @@ class _StandIn:
         self._name = name
         self._make = make
         self._modules = {}
+        self._hidden = {}
 
     def put(self):
         """Import the real module, or show the stand-ins. Returns whether it was the latter."""
@@ -97,6 +98,7 @@ class _StandIn:
                 importlib.import_module(self._name)
                 return False
         self._modules = self._make()
+        self._hidden = {name: sys.modules[name] for name in self._modules if name in sys.modules}
         sys.modules.update(self._modules)
         return True
 
@@ -105,6 +107,7 @@ class _StandIn:
         for name, module in self._modules.items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]
+        sys.modules.update(self._hidden)
         return False
 
 
@@ -118,11 +121,11 @@ def patches():
     for user in ('chainer._environment_check', 'chainer.testing.helper',
                  'chainer.testing.doctest_helper'):
         stand_in = _StandIn('pkg_resources', _pkg_resources)
-        result.append(Patch('pkg_resources for ' + user, user,
+        result.append(Patch('pkg_resources', user,
                             'setuptools 81 and later do not have it',
                             before=stand_in.put, after=stand_in.withdraw))
     stand_in = _StandIn('numpy.distutils.system_info', _numpy_distutils)
-    result.append(Patch('numpy.distutils for chainer._environment_check',
+    result.append(Patch('numpy.distutils',
                         'chainer._environment_check',
                         'NumPy does not have it on Python 3.12 and later',
                         before=stand_in.put, after=stand_in.withdraw))

@@ -34,6 +34,11 @@ class PatchSet:
         self._hook = None
 
     @property
+    def patches(self) -> list[Patch]:
+        """All of them."""
+        return list(self._patches)
+
+    @property
     def applied(self) -> list[Patch]:
         """The patches that changed something, in the order of their application."""
         return list(self._applied)

@@ -4,6 +4,7 @@ They were found by running all of Chainer's CPU side on the NumPy of its time an
 comparing values and dtypes (``tests/compat``).
 """
 import sys
+import warnings
 
 from chainer_kfac.compat.patches import Patch
 
@@ -73,6 +74,26 @@ def sparse_matmul_half():
     return True
 
 
+def multi_node_iterator_size():
+    """``create_multi_node_iterator`` gets the size of the data set as an array like ``[7.]``."""
+    import numpy
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        try:
+            int(numpy.ones(1))
+        except (TypeError, DeprecationWarning):
+            pass
+        else:
+            return False
+
+    def to_int(value):
+        return int(value.item() if getattr(value, 'size', None) == 1 else value)
+
+    # A global of the module comes before the built-in function of that name.
+    sys.modules['chainermn.iterators.multi_node_iterator'].int = to_int
+    return True
+
+
 def _sparse_takes_half(sparse):
     import numpy
     try:
@@ -97,5 +118,8 @@ def patches():
               'a large vocabulary would be summed in single precision, and samples would differ',
               after=walker_alias_table),
         Patch('sparse_matmul in float16', 'chainer.functions.math.sparse_matmul',
-              'SciPy 1.11 and later refuse sparse matrices of float16', after=sparse_matmul_half),
+              'SciPy refuses sparse matrices of float16 by now', after=sparse_matmul_half),
+        Patch('int of an array with one element', 'chainermn.iterators.multi_node_iterator',
+              'NumPy 2.4 converts arrays of dimension 0 only (1.25 and later warn)',
+              after=multi_node_iterator_size),
     ]
