@@ -4,13 +4,18 @@ cuSOLVER is column-major: it sees a C-contiguous array as its transpose. For a s
 that only swaps the triangles, so CUBLAS_FILL_MODE_UPPER there is the lower triangle here.
 CuPy exposes no potri; the inverse is a solve against the identity.
 """
-from chainer.backends import cuda
 import numpy as np
+from chainer.backends import cuda
+
+from chainer_kfac.compat import require
+
+_PURPOSE = 'linear algebra on the GPU'
 
 
 def cholesky_factor(work):
     """Factor a C-contiguous CuPy array in place; (work, ok) with ``ok`` left on the device."""
-    from cupy_backends.cuda.libs import cublas, cusolver
+    cublas = require('cupy_backends.cuda.libs.cublas', _PURPOSE)
+    cusolver = require('cupy_backends.cuda.libs.cusolver', _PURPOSE)
     cupy = cuda.cupy
     n = len(work)
     letter = work.dtype.char.replace('f', 's')
@@ -33,7 +38,7 @@ def cholesky_inverse(work):
 
 def cholesky_solve(factor, rhs, side):
     """Overwrite C-contiguous ``rhs`` by M^-1 rhs ('left') or rhs M^-1 ('right')."""
-    from cupy_backends.cuda.libs import cublas
+    cublas = require('cupy_backends.cuda.libs.cublas', _PURPOSE)
     cupy = cuda.cupy
     n = len(factor)
     left = side == 'left'
@@ -68,7 +73,8 @@ def cholesky_inverses(works):
 
 def _batched_inverse(stack):
     """Inverses of a stack (b, n, n), overwritten; statuses (b,) on the device."""
-    from cupy_backends.cuda.libs import cublas, cusolver
+    cublas = require('cupy_backends.cuda.libs.cublas', _PURPOSE)
+    cusolver = require('cupy_backends.cuda.libs.cusolver', _PURPOSE)
     cupy = cuda.cupy
     batch, n, _ = stack.shape
     letter = stack.dtype.char.replace('f', 's')
@@ -98,5 +104,5 @@ def _pointers(stack):
 
 def symmetric_product(x, out, scale, beta):
     """Lower triangle of C-contiguous ``out`` = scale * x^T x + beta * out, by cuBLAS syrk."""
-    from cupy import cublas
+    cublas = require('cupy.cublas', _PURPOSE)
     cublas.syrk('T', x, out=out, alpha=scale, beta=beta, lower=True)
