@@ -9,10 +9,11 @@ itself imports neither NumPy nor Chainer.
 """
 from chainer_kfac.compat import caffe, cupy14, numpy2, onnx_mapping, packaging, repairs
 from chainer_kfac.compat.hooks import ImportHook
-from chainer_kfac.compat.optional import require
+from chainer_kfac.compat.optional import remedy, require
 from chainer_kfac.compat.patches import Patch, PatchSet
 
-__all__ = ['applied', 'install', 'install_for_programs', 'known', 'require']
+__all__ = ['applied', 'install', 'install_for_programs', 'known', 'remedy',
+           'require']
 
 _PATCHES = PatchSet([*numpy2.patches('chainer'), *packaging.patches(), *repairs.patches(),
                      *caffe.patches(), *onnx_mapping.patches(), *cupy14.patches()])

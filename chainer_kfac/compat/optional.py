@@ -4,18 +4,22 @@ from types import ModuleType
 
 from chainer_kfac.exceptions import MissingDependency
 
-_EXTRAS = {
-    'cupy': 'cuda12] or [cuda13',
+_EXTRA = {
+    **dict.fromkeys(('cupy', 'cupyx', 'cupy_backends'), 'cuda13'),
     'mpi4py': 'mpi',
-    'pymongo': 'search',
-    'bson': 'search',
-    'gridfs': 'search',
-    'hyperopt': 'search',
-    'nx_27017': 'search',
-    'cupy_backends': 'cuda12] or [cuda13',
-    'cupyx': 'cuda12] or [cuda13',
+    **dict.fromkeys(('pymongo', 'bson', 'gridfs', 'hyperopt', 'nx_27017'), 'search'),
     'matplotlib': 'notebooks',
 }
+
+
+def remedy(package: str) -> str:
+    """The command that installs an optional package, or the extra that brings it."""
+    if package not in _EXTRA:
+        return 'pip install ' + package
+    command = "pip install 'chainer_kfac[{}]'".format(_EXTRA[package])
+    if _EXTRA[package] == 'cuda13':
+        command += ' ([cuda12] for a driver older than 580)'
+    return command
 
 
 def require(name: str, purpose: str) -> ModuleType:
@@ -33,8 +37,5 @@ def require(name: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        extra = _EXTRAS.get(package)
-        remedy = ("pip install 'chainer_kfac[{}]'".format(extra) if extra
-                  else 'pip install ' + package)
         raise MissingDependency('{} is needed for {} and does not import ({}): {}'.format(
-            package, purpose, error, remedy)) from error
+            package, purpose, error, remedy(package))) from error
