@@ -124,14 +124,14 @@ def test_killed_half_way(dataset_root):
                               env=dict(os.environ, CHAINER_DATASET_ROOT=str(dataset_root)),
                               stderr=subprocess.DEVNULL) as process:
             assert arrived.wait(60)
-            part = None
-            while part is None or not part.stat().st_size:
+            deadline = time.monotonic() + 30
+            while not (parts := list((dataset_root / '_dl_cache').glob('*.part'))):
+                assert time.monotonic() < deadline
                 time.sleep(0.01)
-                part = next((dataset_root / '_dl_cache').glob('*.part'), None)
             process.send_signal(signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL
         assert download.cached(server.url, md5(BODY)).read_bytes() == BODY
-        assert not part.exists()
+        assert not parts[0].exists()
         assert server.requests == 2
 
 
