@@ -156,6 +156,27 @@ class Experiment:
         return values
 
 
+    def is_sound(self, trial: Mapping[str, Any]) -> bool:
+        """Whether a document has the shape of a trial of this experiment.
+
+        What is read for proposals and reports is checked by this, so that a foreign or damaged
+        document is left out instead of ending the driver.
+        """
+        try:
+            self.values(trial)
+        except RefusedTrial:
+            return False
+        result, history, curve = (trial.get(key) for key in ('result', 'history', 'curve'))
+        if type(trial.get('tid')) is not int or trial['tid'] < 0:
+            return False
+        if trial.get('state') not in (NEW, RUNNING, DONE, ERROR) or not isinstance(result, Mapping):
+            return False
+        if result.get('status') == 'ok' and not _is_number(result.get('loss')):
+            return False
+        return all(part is None or isinstance(part, list)
+                   and all(isinstance(each, Mapping) for each in part) for part in (history, curve))
+
+
 def check_exp_key(name: Any) -> str:
     """A name that can be a folder; raises RefusedTrial."""
     if not isinstance(name, str) or not _EXP_KEY.fullmatch(name):
@@ -170,12 +191,17 @@ def check_plain(name: Any, value: Any, place: str) -> None:
         raise RefusedTrial('{}: {!r:.60} is no name of a setting'.format(place, name))
     if value is None or isinstance(value, bool):
         return
-    if isinstance(value, (int, float)) and abs(value) <= _LARGEST and math.isfinite(value):
+    if _is_number(value) and abs(value) <= _LARGEST:
         return
     if isinstance(value, str) and _WORD.fullmatch(value):
         return
     raise RefusedTrial('{}: {} must be a number, a word, true, false or null, got {!r:.60}'.format(
         place, name, value))
+
+
+def _is_number(value):
+    return (isinstance(value, (int, float)) and not isinstance(value, bool)
+            and math.isfinite(value))
 
 
 def digest(content: Any) -> str:

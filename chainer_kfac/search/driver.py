@@ -69,7 +69,7 @@ class Driver:
         self._insist(self._store.create_indexes)
         self._insist(self._lease.acquire)
         try:
-            observed = self._insist(lambda: Observed(self._store, self._experiment.exp_key))
+            observed = self._insist(lambda: Observed(self._store, self._experiment))
             total = self._experiment.search['trials']
             while observed.ended < total:
                 ended = self._round(observed, total)
@@ -90,9 +90,9 @@ class Driver:
         self._workers.supervise()
         ended = self._insist(observed.refresh)
         self._sweep()
-        if observed.next_tid < total:
+        if len(observed) < total:
             self._count_idle(observed)
-            for _ in range(min(self._idle + 1 - observed.waiting, total - observed.next_tid)):
+            for _ in range(min(self._idle + 1 - observed.waiting, total - len(observed))):
                 self._propose(observed)
         return ended
 

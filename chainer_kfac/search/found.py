@@ -13,7 +13,7 @@ class Found:
 
     Attributes:
         experiment (Experiment): what was searched.
-        trials (list of dict): whole documents in order of their number.
+        trials (list of dict): whole documents in order of their number, those that are sound.
         duplicates (list of dict): late results that do not count.
     """
 
@@ -25,7 +25,8 @@ class Found:
     def load(cls, store: Store, exp_key: str) -> 'Found':
         """Read it; raises SearchError if there is no such experiment."""
         experiment = experiments.load(store, exp_key)
-        trials = sorted(store.jobs.find({'exp_key': exp_key}), key=lambda trial: trial['tid'])
+        trials = filter(experiment.is_sound, store.jobs.find({'exp_key': exp_key}))
+        trials = sorted(trials, key=lambda trial: trial['tid'])
         return cls(experiment, trials, list(store.duplicates.find({'exp_key': exp_key})))
 
     def status(self) -> list[str]:

@@ -3,7 +3,7 @@ import contextlib
 from typing import Any
 
 from chainer_kfac.compat import require
-from chainer_kfac.search.documents import DONE, ERROR, NEW, RUNNING
+from chainer_kfac.search.documents import DONE, ERROR, NEW, RUNNING, Experiment
 from chainer_kfac.search.store import Store
 
 _errors = require('pymongo.errors', 'the search')
@@ -18,16 +18,21 @@ class Observed:
     A trial that has ended never changes again and is fetched once more only if this copy is made
     anew; a refresh asks for the open ones. (hyperopt's own refresh asks for all, several times.)
 
+    Documents that are no trials of the experiment are left out; their numbers count as taken.
+
     Args:
         store (Store): the database.
-        exp_key (str): the experiment.
+        experiment (Experiment): whose trials.
     """
 
-    def __init__(self, store: Store, exp_key: str):
+    def __init__(self, store: Store, experiment: Experiment):
         self._store = store
-        self._exp_key = exp_key
-        found = store.jobs.find({'exp_key': exp_key}, projection=_WITHOUT)
-        self._trials = {trial['tid']: trial for trial in found}
+        self._experiment = experiment
+        self._exp_key = experiment.exp_key
+        self._trials = {}
+        self._taken = -1  # the highest number
+        for trial in store.jobs.find({'exp_key': self._exp_key}, projection=_WITHOUT):
+            self._add(trial)
 
     @property
     def trials(self) -> list[dict[str, Any]]:
@@ -36,8 +41,11 @@ class Observed:
 
     @property
     def next_tid(self) -> int:
-        """The lowest number that is free."""
-        return max(self._trials, default=-1) + 1
+        """The lowest number above all that are taken."""
+        return self._taken + 1
+
+    def __len__(self) -> int:
+        return len(self._trials)
 
     def refresh(self) -> list[dict[str, Any]]:
         """Fetch what may have changed; returns the trials that have ended since the last call."""
@@ -48,8 +56,10 @@ class Observed:
             {'exp_key': self._exp_key, 'tid': {'$in': open_tids}}, projection=_WITHOUT))
         for tid in open_tids:
             del self._trials[tid]
-        self._trials.update((trial['tid'], trial) for trial in found)
-        return [trial for trial in found if trial['state'] in _ENDED]
+        for trial in found:
+            self._add(trial)
+        return [trial for trial in found
+                if trial['tid'] in self._trials and trial['state'] in _ENDED]
 
     def insert(self, trial: dict[str, Any]) -> None:
         """Put a new trial into the queue.
@@ -62,7 +72,13 @@ class Observed:
         there = self._store.jobs.find_one({'exp_key': self._exp_key, 'tid': trial['tid']},
                                           projection=_WITHOUT)
         if there is not None:
-            self._trials[there['tid']] = there
+            self._add(there)
+
+    def _add(self, trial):
+        if type(trial.get('tid')) is int:
+            self._taken = max(self._taken, trial['tid'])
+        if self._experiment.is_sound(trial):
+            self._trials[trial['tid']] = trial
 
     def count(self, *states: int) -> int:
         return sum(trial['state'] in states for trial in self._trials.values())
