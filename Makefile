@@ -38,7 +38,7 @@ FROM :=
 # $(call flag,name,value): --name value, or nothing where the value is empty
 flag = $(if $(strip $(2)),--$(1) $(2))
 
-.PHONY: help install test lint doctor table1
+.PHONY: help install test lint doctor table1 search
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -67,3 +67,8 @@ table1: $(INSTALLED) ## the nine cells of Table 1 (PROFILE DATASET SEEDS OPTIMIZ
 	$(KFAC) table1 $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
 	    $(call flag,seeds,$(SEEDS)) $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \
 	    $(call flag,jobs,$(JOBS)) $(call flag,hparams,$(HPARAMS)) $(call flag,from,$(FROM))
+
+search: $(INSTALLED) ## search hyperparameters (OPTIMIZER BATCH TRIALS PROFILE DATASET JOBS MONGO)
+	$(KFAC) search $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \
+	    $(call flag,trials,$(TRIALS)) $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
+	    $(call flag,workers,$(JOBS)) $(if $(strip $(MONGO)),--mongo '$(MONGO)')

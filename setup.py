@@ -55,8 +55,10 @@ EXTRAS = {
     'search': ['hyperopt==0.3.0', 'pymongo>=4.6', 'nx-27017>=0.8'],
     'notebooks': ['matplotlib>=3.8', 'jupyterlab>=4'],
     # h5py and onnx: Chainer's HDF5 serializer and ONNX exporter are among what is checked.
+    # SecantusDB: a second MongoDB server, with passwords, roles and TLS, that the search is tested
+    # against; it has no stable release yet.
     'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6', 'import-linter>=2',
-            'h5py>=3.11', 'matplotlib>=3.8', 'onnx>=1.18'],
+            'h5py>=3.11', 'matplotlib>=3.8', 'onnx>=1.18', 'SecantusDB==0.7.0b3'],
 }
 
 setup(
@@ -68,7 +70,8 @@ setup(
     license='MIT',
     python_requires='>=3.11',
     packages=find_packages(include=['chainer_kfac', 'chainer_kfac.*']),
-    package_data={'chainer_kfac.compat': ['site/*.py']},
+    package_data={'chainer_kfac.compat': ['site/*.py'],
+                  'chainer_kfac.analysis.search_report': ['page.css', 'page.js']},
     cmdclass={'build_py': BuildWithData},
     install_requires=[
         'chainer==7.8.1',        # its last release; compat is written against its source

@@ -89,6 +89,7 @@ def pytest_collection_modifyitems(items):
         'multi_gpu': (gpus >= 2, '{}: 2 are needed, {} found'.format(NO_GPU, gpus)),
         'mpi': (importlib.util.find_spec('mpi4py') is not None, 'mpi4py is not installed'),
         'mongo': (importlib.util.find_spec('pymongo') is not None, 'pymongo is not installed'),
+        'browser': (shutil.which('chromium') is not None, 'chromium is not installed'),
     }
     for item in items:
         for name, (met, reason) in needs.items():
