@@ -1,24 +1,23 @@
 """Second moment of the patches of a convolution's input, at stride 1 without its patches.
 
-The moment of the kernel places (ky, kx) and (ky', kx') sums x[y, x] x[y + u, x + v] over a window
-of the image that depends on the first place; u and v, the lag, are their distance. All windows
-share the sum over the whole image, one for each of the (2k-1)^2 lags (`spectrum`); what a window
-leaves out are pairs of pixels that both lie in the k - 1 - pad outermost rows or columns:
-
-    window = image - border rows - border columns + corners.
+At stride 1 it is made of autocorrelations of the whole images and of their borders (`windows`),
+which come from one small matrix product per frequency (`spectrum`). At other strides, and for
+1x1 kernels, the patches are formed, a few examples at a time.
 """
 import chainer
-import numpy as np
 
-from chainer_kfac.fisher.patches import out_size, pair, patch_view
+from chainer_kfac.fisher.assembly import assemble
+from chainer_kfac.fisher.patches import pair, patch_view
 from chainer_kfac.fisher.spectrum import LagSums
-from chainer_kfac.linalg import mirror_lower, symmetric_product
+from chainer_kfac.fisher.windows import Axis, Terms
+from chainer_kfac.linalg import Workspace, symmetric_product
 
 _CHUNK_ELEMENTS = 1 << 21
 _CHUNK_EXAMPLES = 64
 
 
-def patch_second_moment(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True):
+def patch_second_moment(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True, *,
+                        workspace=None):
     """(1/N) sum over examples and positions of a a^T, a a patch of ``x`` (with a 1 appended).
 
     Args:
@@ -26,13 +25,15 @@ def patch_second_moment(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True
         ksize, stride, pad, dilate (int or pair of int): vertical, horizontal.
         groups (int): groups of channels, each with patches of its own.
         bias (bool): append the constant 1 to each patch.
+        workspace (Workspace or None): scratch memory and tables to reuse from call to call.
     Returns:
-        array, (groups, m, m) with m = C / groups * kh * kw + bias: new memory, symmetric.
+        array, (groups, m, m) with m = C / groups * kh * kw + bias: new memory, exactly symmetric.
     Raises:
         ValueError: if the kernel does not fit in the padded image.
     """
     if pair(stride) == (1, 1) and pair(ksize) != (1, 1):
-        return spectral_second_moment(x, ksize, pad, dilate, groups, bias)
+        return spectral_second_moment(
+            x, ksize, pad, dilate, groups, bias, workspace=workspace)
     return explicit_second_moment(x, ksize, stride, pad, dilate, groups, bias)
 
 
@@ -51,153 +52,117 @@ def explicit_second_moment(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=T
         for start in range(0, examples, chunk):
             piece = part[start:start + chunk]
             rows = rows[:len(piece) * oh * ow]
-            rows.reshape(len(piece), oh, ow, -1)[..., :m].reshape(
-                piece.shape)[...] = piece
+            rows[:, :m].reshape(piece.shape)[...] = piece
             symmetric_product(rows, out=moment, scale=1.0 / examples, accumulate=True)
     return moments
 
 
-def spectral_second_moment(x, ksize, pad=0, dilate=1, groups=1, bias=True):
+def spectral_second_moment(x, ksize, pad=0, dilate=1, groups=1, bias=True, *, workspace=None):
     """`patch_second_moment` at stride 1 from sums over whole images and their borders."""
+    workspace = workspace or Workspace()
     xp = chainer.backend.get_array_module(x)
-    examples, channels, h, w = x.shape
-    axes = [Axis(*sizes) for sizes in zip((h, w), pair(ksize), pair(pad), pair(dilate))]
-    window = Window(axes, groups, channels // groups, x)
-    for start in range(0, examples, _CHUNK_EXAMPLES):
-        part = x[start:start + _CHUNK_EXAMPLES]
-        images = xp.ascontiguousarray(part.transpose(2, 3, 0, 1))
-        window.add(images.reshape(h, w, len(part), groups, -1))
-    blocks = window.blocks()
-    kh, kw, _, _, groups, width, _ = blocks.shape
+    key = ('moment', x.shape[1:], pair(ksize), pair(pad), pair(dilate), groups, x.dtype, xp.__name__)
+    sums = workspace.keep(key, lambda: MomentSums(
+        x.shape[1:], ksize, pad, dilate, groups, xp, x.dtype))
+    values = sums(x, workspace)
+    (kh, kw), width = pair(ksize), x.shape[1] // groups
     m = width * kh * kw
     moments = xp.empty((groups, m + bias, m + bias), x.dtype)
-    moments[:, :m, :m] = blocks.transpose(4, 5, 0, 1, 6, 2, 3).reshape(groups, m, m)
+    assemble(sums.terms, values, moments[:, :m, :m])
     if bias:
-        view = patch_view(x.sum(axis=0, keepdims=True), ksize, 1, pad, dilate)
-        moments[:, m, :m] = view.sum(axis=(0, 1, 2)).reshape(groups, m)
-        moments[:, m, m] = view.shape[1] * view.shape[2] * examples
-    moments *= 1.0 / examples
-    for moment in moments:
-        mirror_lower(moment)
+        view = patch_view(x.mean(axis=0, keepdims=True), ksize, 1, pad, dilate)
+        column = view.sum(axis=(0, 1, 2)).reshape(groups, m)
+        moments[:, m, :m] = moments[:, :m, m] = column
+        moments[:, m, m] = view.shape[1] * view.shape[2]
     return moments
 
 
-class Axis:
-    """One axis of a convolution at stride 1: its lags, and what each kernel place leaves out.
+class MomentSums:
+    """The sums that `windows.Terms` lists, divided by the number of examples, of a batch."""
 
-    Attributes:
-        lags (int array): distances of two kernel places, from -(k-1)d to (k-1)d.
-        index (int array, (k, k)): where in ``lags`` the distance of two places stands.
-        borders (list of (slice, starts, stops)): outermost pixels at the low and the high end,
-            and which of them, counted within the slice, the window of each place leaves out.
-    """
+    def __init__(self, image_shape, ksize, pad, dilate, groups, xp, dtype):
+        channels, h, w = image_shape
+        self.axes = y, x = [
+            Axis(*sizes) for sizes in zip((h, w), pair(ksize), pair(pad), pair(dilate))]
+        self.terms = Terms(y, x)
+        self.groups, self.channels = groups, channels // groups
+        self.image = LagSums((h, w), groups, self.channels, (y.k - 1, x.k - 1),
+                             (y.dilate, x.dilate), xp, dtype)
+        # Both ends of an axis at once: as groups. All lines of a border at once: as channels.
+        self.rows = y.border and LagSums(
+            (w, 1), 2 * groups, y.border * self.channels, (x.k - 1, 0), (x.dilate, 1), xp, dtype)
+        self.columns = x.border and LagSums(
+            (h, 1), 2 * groups, x.border * self.channels, (y.k - 1, 0), (y.dilate, 1), xp, dtype)
 
-    def __init__(self, size, k, pad, dilate):
-        out = out_size(size, k, 1, pad, dilate)
-        if out < 1:
-            raise ValueError('a kernel of {} dilated by {} does not fit in {} pixels padded by {}'
-                             .format(k, dilate, size, pad))
-        places = np.arange(k)
-        self.size = size
-        self.k = k
-        self.lags = np.arange(1 - k, k) * dilate
-        self.index = places[None, :] - places[:, None] + k - 1
-        width = min(size, max(0, (k - 1) * dilate - pad))
-        self.borders = []
-        if width:
-            low = np.clip(places * dilate - pad, 0, width)
-            high = np.clip(places * dilate - pad + out, size - width, size) - (size - width)
-            zero, full = np.zeros(k, int), np.full(k, width)
-            self.borders = [(slice(0, width), zero, low), (slice(size - width, size), high, full)]
-        self.dilate = dilate
+    def __call__(self, x, workspace):
+        """The listed sums of a batch (N, C, h, w): (terms, groups, channels, channels), scratch."""
+        vertical, horizontal = self.axes
+        xp = chainer.backend.get_array_module(x)
+        examples, _, h, w = x.shape
+        c = self.channels
+        images = x.reshape(examples, self.groups, c, h, w)
+        scale = 1.0 / examples
+        values = workspace.take('values', (self.terms.count, self.groups, c, c), x.dtype, xp)
+        ends = iter(self.terms.parts)
 
-    def left_out(self, border):
-        """For each two places, the pixels of a border that both windows leave out.
+        def part():
+            start, stop = next(ends)
+            return values[start:stop]
 
-        Yields:
-            (place, place', pixels, pixels'): index arrays of equal length, never empty.
+        self.image(self._chunks(images.transpose(3, 4, 0, 1, 2), workspace), scale, workspace,
+                   out=part())
+        if self.rows:
+            strips = _ends(images, 3, vertical).transpose(5, 0, 1, 3, 4, 2)
+            self._border(self.rows, strips, scale, workspace, part())
+        if self.columns:
+            strips = _ends(images, 4, horizontal).transpose(3, 0, 1, 4, 5, 2)
+            self._border(self.columns, strips, scale, workspace, part())
+        if self.rows and self.columns:
+            self._corners(_ends(_ends(images, 4, horizontal), 3, vertical), scale, part())
+        return values
+
+    def _chunks(self, images, workspace):
+        """A function that yields images laid out (h, w, examples, ...) a few examples at a time."""
+        xp = chainer.backend.get_array_module(images)
+
+        def chunks():
+            for start in range(0, images.shape[2], _CHUNK_EXAMPLES):
+                part = images[:, :, start:start + _CHUNK_EXAMPLES]
+                chunk = workspace.take('images', part.shape, part.dtype, xp)
+                chunk[...] = part
+                yield chunk
+
+        return chunks
+
+    def _border(self, sums, strips, scale, workspace, out):
+        """Sums of every two lines of each border, (end, line, line', lag) as rows of ``out``.
+
+        ``strips``: (place along the border, example, group, end, line, channel).
         """
-        _, starts, stops = border
-        for first in range(self.k):
-            for second in range(self.k):
-                lag = (second - first) * self.dilate
-                start = max(starts[first], starts[second] - lag)
-                stop = min(stops[first], stops[second] - lag)
-                if start < stop:
-                    pixels = np.arange(start, stop)
-                    yield first, second, pixels, pixels + lag
+        long, examples, groups, ends, lines, c = strips.shape
+        xp = chainer.backend.get_array_module(strips)
+        images = xp.ascontiguousarray(strips).reshape(long, 1, examples, groups * ends, -1)
+        lags = sums(self._chunks(images, workspace), scale, workspace)
+        lags = lags.reshape(-1, groups, ends, lines, c, lines, c).transpose(2, 3, 5, 0, 1, 4, 6)
+        out.reshape(lags.shape)[...] = lags
+
+    def _corners(self, corners, scale, out):
+        """Products of every two pixels of each corner, (end, end', pixel, pixel') as rows.
+
+        ``corners``: (example, group, channel, end, row, end', column).
+        """
+        examples, groups, c, ends, rows, _, columns = corners.shape
+        xp = chainer.backend.get_array_module(corners)
+        pixels = corners.transpose(1, 3, 5, 4, 6, 2, 0)
+        pixels = xp.ascontiguousarray(pixels).reshape(groups * ends * ends, -1, examples)
+        products = pixels @ pixels.swapaxes(-1, -2)
+        products = products.reshape(groups, ends, ends, rows * columns, c, rows * columns, c)
+        products = products.transpose(1, 2, 3, 5, 0, 4, 6)
+        xp.multiply(products, scale, out=out.reshape(products.shape))
 
 
-class Window:
-    """Sums over images, border rows, border columns and corners, and their combination."""
-
-    def __init__(self, axes, groups, channels, like):
-        self.axes = vertical, horizontal = axes
-        self.groups, self.channels = groups, channels
-        self.xp = chainer.backend.get_array_module(like)
-        none = np.zeros(1, int)
-        self.image = LagSums(
-            (vertical.size, horizontal.size), groups, channels,
-            (vertical.lags, horizontal.lags), like)
-        self.rows = [
-            LagSums((horizontal.size, 1), groups, _width(border) * channels,
-                    (horizontal.lags, none), like) for border in vertical.borders]
-        self.columns = [
-            LagSums((vertical.size, 1), groups, _width(border) * channels,
-                    (vertical.lags, none), like) for border in horizontal.borders]
-        self.corners = {}
-
-    def add(self, images):
-        """Take in images laid out (rows, columns, examples, groups, channels), contiguous."""
-        vertical, horizontal = self.axes
-        h, w, examples = images.shape[:3]
-        self.image.add(images)
-        for border, sums in zip(vertical.borders, self.rows):
-            part = images[border[0]].transpose(1, 2, 3, 0, 4)
-            sums.add(part.reshape(w, 1, examples, self.groups, -1))
-        for border, sums in zip(horizontal.borders, self.columns):
-            part = images[:, border[0]].transpose(0, 2, 3, 1, 4)
-            sums.add(part.reshape(h, 1, examples, self.groups, -1))
-        for i, row in enumerate(vertical.borders):
-            for j, column in enumerate(horizontal.borders):
-                part = images[row[0], column[0]].transpose(3, 0, 1, 4, 2)
-                part = part.reshape(self.groups, -1, examples)
-                product = part @ part.transpose(0, 2, 1)
-                self.corners[i, j] = self.corners.get((i, j), 0) + product
-
-    def blocks(self):
-        """The sums of all two kernel places, (kh, kw, kh, kw, groups, channels, channels)."""
-        vertical, horizontal = self.axes
-        lags = self.image.lags()
-        blocks = lags[vertical.index[:, None, :, None], horizontal.index[None, :, None, :]]
-        for border, sums in zip(vertical.borders, self.rows):
-            self._remove(blocks, vertical, horizontal, border, sums.lags())
-        for border, sums in zip(horizontal.borders, self.columns):
-            self._remove(blocks.transpose(1, 0, 3, 2, 4, 5, 6), horizontal, vertical, border,
-                         sums.lags())
-        for (i, j), products in self.corners.items():
-            self._restore(blocks, vertical.borders[i], horizontal.borders[j], products)
-        return blocks
-
-    def _remove(self, blocks, across, along, border, lags):
-        """Take the border's pixels out of the windows that leave them out."""
-        width = _width(border)
-        lags = lags.reshape(len(along.lags), self.groups, width, self.channels, width, -1)
-        lags = lags.transpose(2, 4, 0, 1, 3, 5)
-        for first, second, pixels, others in across.left_out(border):
-            blocks[first, :, second] -= lags[pixels, others].sum(axis=0)[along.index]
-
-    def _restore(self, blocks, row, column, products):
-        """Put the corner back that rows and columns both took out."""
-        vertical, horizontal = self.axes
-        shape = _width(row), _width(column), self.channels
-        products = products.reshape((self.groups,) + shape + shape)
-        products = products.transpose(1, 4, 2, 5, 0, 3, 6)
-        for ky, ky2, rows, rows2 in vertical.left_out(row):
-            strip = products[rows, rows2].sum(axis=0)
-            for kx, kx2, columns, columns2 in horizontal.left_out(column):
-                blocks[ky, kx, ky2, kx2] += strip[columns, columns2].sum(axis=0)
-
-
-def _width(border):
-    return border[0].stop - border[0].start
+def _ends(array, axis, along):
+    """Replace an axis of pixels by two: the low or the high end, and the pixels of its border."""
+    xp = chainer.backend.get_array_module(array)
+    before = (slice(None),) * axis
+    return xp.stack([array[before + (end,)] for end in along.ends], axis=axis)

@@ -54,7 +54,7 @@ def linear_G(gy, *, batch_size=None, loss_scale=None):
         at_least_float32(gy), scale=gradient_scale(rows, batch_size or rows, loss_scale))
 
 
-def conv_A(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True):
+def conv_A(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True, *, workspace=None):
     """Kronecker factor A of a convolution, (1/N) sum over examples and positions of a a^T.
 
     Args:
@@ -62,6 +62,7 @@ def conv_A(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True):
         ksize, stride, pad, dilate (int or pair of int): vertical, horizontal.
         groups (int): groups of channels convolved apart; each has its own factor.
         bias (bool): append the constant 1 to each patch.
+        workspace (Workspace or None): scratch memory and tables to reuse from call to call.
     Returns:
         array, (m, m), or (groups, m, m) if ``groups`` > 1, with m = C / groups * kh * kw + bias in
         the order of ``W.reshape(n_out, -1)``, then the bias; float32 or wider, symmetric.
@@ -70,7 +71,7 @@ def conv_A(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True):
     """
     _check_images(x, groups)
     moments = patch_second_moment(
-        at_least_float32(x), ksize, stride, pad, dilate, groups, bias)
+        at_least_float32(x), ksize, stride, pad, dilate, groups, bias, workspace=workspace)
     return moments[0] if groups == 1 else moments
 
 

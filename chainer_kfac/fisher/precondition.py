@@ -5,24 +5,35 @@ of the size of dW but the result is ever formed. Weights and biases come and go 
 """
 import chainer
 
-from chainer_kfac.fisher.sides import SampleSide, times_rows
-from chainer_kfac.linalg import cholesky_solve
+from chainer_kfac.fisher.sides import SampleSide, join
+from chainer_kfac.linalg import Workspace, add_product, cholesky_solve
 
 
-def precondition_dense(G, A, dW, db=None, *, out=None):
+def precondition_dense(G, A, dW, db=None, *, out=None, workspace=None):
     """G_d^-1 [dW, db] A_d^-1 for any gradient.
 
     Args:
         G, A (DenseSide or SampleSide): the sides, of widths n and d (+ 1 if A has a bias).
         dW (array, (n, d)), db (array, (n,) or None).
         out (pair of arrays or None): where the results go, (n, d) and (n,) or None.
+        workspace (Workspace or None): scratch memory to reuse from call to call.
     Returns:
         (W, b): ``out``, or new memory; b is None if A has no bias.
     """
-    return _left(G, A, A.right(dW, db), out)
+    xp = chainer.backend.get_array_module(dW)
+    workspace = workspace or Workspace()
+    out = out or _empty(xp, G, A, dW.dtype)
+    right = workspace.take('dense', (len(dW), A.dim), dW.dtype, xp)
+    A.right(dW, db, out=right)
+    d = A.dim - A.bias
+    G.left(right[:, :d], out=out[0])
+    if A.bias:
+        out[1][...] = G.left(right[:, d:])[:, 0]
+    return out
 
 
-def precondition_rows(G, A, gy=None, x=None, *, scale=1.0, decay=0.0, W=None, b=None, out=None):
+def precondition_rows(G, A, gy=None, x=None, *, scale=1.0, decay=0.0, W=None, b=None, out=None,
+                      workspace=None):
     """G_d^-1 (scale * gy^T [x, 1] + decay * [W, b]) A_d^-1 from the rows of a batch.
 
     Args:
@@ -34,59 +45,125 @@ def precondition_rows(G, A, gy=None, x=None, *, scale=1.0, decay=0.0, W=None, b=
         decay (float): coefficient of coupled weight decay.
         W (array, (n, d)), b (array, (n,) or None): decayed weights, read if ``decay`` is not 0.
         out (pair of arrays or None): where the results go, (n, d) and (n,) or None.
+        workspace (Workspace or None): scratch memory to reuse from call to call.
     Returns:
         (W, b): ``out``, or new memory; b is None if A has no bias.
+    Raises:
+        ValueError: if rows are missing for a side that holds none.
     """
-    xp = chainer.backend.get_array_module(G.matrix if hasattr(G, 'matrix') else G.rows)
-    solves = []
-    left = _rows(G, gy, solves)
-    right = _rows(A, x, solves)
-    if left.shape[1] < right.shape[1]:
-        for kernel in solves:
-            left = cholesky_solve(kernel, left)
-    else:
-        for kernel in reversed(solves):
-            right = cholesky_solve(kernel, right)
+    xp = G.xp
+    workspace = workspace or Workspace()
+    out = out or _empty(xp, G, A, (x if x is not None else A.rows).dtype)
+    if decay and gy is None and x is None and G.one_batch and A.one_batch:
+        return _one_batch_with_decay(G, A, scale, decay, W, b, out, workspace)
+    left, right = _preconditioned_rows(G, A, gy, x, workspace)
     d = A.dim - A.bias
-    if out is None:
-        out = _empty(xp, G.dim, d, A.bias, right.dtype)
-    left = left.T * xp.asarray(scale, left.dtype)
-    xp.matmul(left, right[:, :d], out=out[0])
+    if scale != 1.0:
+        left = left * left.dtype.type(scale)
+    xp.matmul(left.T, right[:, :d], out=out[0])
     if A.bias:
-        out[1][...] = left @ right[:, d]
+        xp.matmul(left.T, right[:, d], out=out[1])
     if decay:
-        for target, term in zip(out, precondition_dense(G, A, W, b)):
+        terms = precondition_dense(G, A, W, b, workspace=workspace)
+        for target, term in zip(out, terms):
             if target is not None:
-                target += decay * term
+                term *= decay
+                target += term
     return out
 
 
-def _rows(side, rows, solves):
-    """Rows times F_d^-1; or bare rows, with the kernel still to be solved with added to ``solves``."""
-    if rows is not None:
-        xp = chainer.backend.get_array_module(rows)
-        return side.right(rows, xp.ones(len(rows), rows.dtype) if side.bias else None)
-    if not isinstance(side, SampleSide):
-        raise ValueError('a dense side has no rows of its own; pass gy and x')
-    if not side.one_batch:
+def _preconditioned_rows(G, A, gy, x, workspace):
+    """Rows L, (r, n), and R, (r, dim of A), with G_d^-1 gy^T [x, 1] A_d^-1 = L^T R.
+
+    A batch that is all a SampleSide holds needs its kernel K solved with, L = K^-1 gy; as
+    L^T R = gy^T K^-1 R, the solves of both sides go to the narrower rows.
+    """
+    xp = G.xp
+    kernels = [side.kernel for side, rows in ((G, gy), (A, x)) if rows is None and _is_bare(side)]
+    left = G.rows if gy is None and _is_bare(G) else _applied(G, gy, 'left rows', workspace)
+    if x is None and _is_bare(A):
+        right = A.rows
+        narrow_left = G.dim <= A.dim
+        if A.bias or (kernels and not narrow_left):
+            right = workspace.take('right rows', (len(A.rows), A.dim), A.rows.dtype, xp)
+            join(A.rows, 1 if A.bias else None, right)
+    else:
+        right = _applied(A, x, 'right rows', workspace)
+        narrow_left = G.dim <= A.dim
+    if not kernels:
+        return left, right
+    if narrow_left:
+        solved = workspace.take('left rows', left.shape, left.dtype, xp)
+        if solved is not left:
+            solved[...] = left
+        return _solve_in_order(kernels, solved), right
+    return left, _solve_in_order(kernels[::-1], right)
+
+
+def _solve_in_order(kernels, rows):
+    for kernel in kernels:
+        rows = cholesky_solve(kernel, rows, overwrite=True)
+    return rows
+
+
+def _applied(side, rows, name, workspace):
+    """[rows, 1] F_d^-1 in scratch memory; without rows, of the newest rows of the side itself."""
+    if rows is None:
+        if not isinstance(side, SampleSide):
+            raise ValueError('a dense side has no rows of its own; pass gy and x')
         return side.latest_right()
-    solves.append(side.kernel)
-    if not side.bias:
-        return side.rows
-    xp = chainer.backend.get_array_module(side.rows)
-    return xp.concatenate([side.rows, xp.ones((len(side.rows), 1), side.rows.dtype)], axis=1)
+    xp = side.xp
+    out = workspace.take(name, (len(rows), side.dim), rows.dtype, xp)
+    return side.right(rows, xp.ones(len(rows), rows.dtype) if side.bias else None, out=out)
 
 
-def _left(G, A, product, out):
-    xp = chainer.backend.get_array_module(product)
-    d = A.dim - A.bias
-    if out is None:
-        out = _empty(xp, G.dim, d, A.bias, product.dtype)
-    G.left(product[:, :d], out=out[0])
+def _is_bare(side):
+    return isinstance(side, SampleSide) and side.one_batch
+
+
+def _one_batch_with_decay(G, A, scale, decay, W, b, out, workspace):
+    """The gradient of the rows that both sides hold, and the decay, in one pass over the result.
+
+    With Y = gy, X = [x, 1], V = [W, b], U = K_g^-1 (Y V - s_a (Y V X^T) K_a^-1 X),
+
+        G_d^-1 V A_d^-1 = (V - s_g Y^T U - s_a (V X^T) K_a^-1 X) / (term_g term_a),
+
+    and the first subtrahend shares its product with the gradient Y^T K_g^-1 K_a^-1 X.
+    """
+    xp = G.xp
+    r, d = len(A.rows), A.dim - A.bias
+    s_g, s_a = G.scale, A.scale
+    share = decay / (G.term * A.term)
+    X = workspace.take('right rows', (r, A.dim), A.rows.dtype, xp)
+    join(A.rows, 1 if A.bias else None, X)
+    outputs = A.rows @ W.T
+    Y_V = workspace.take('Y V', X.shape, X.dtype, xp)
+    xp.matmul(G.rows, W, out=Y_V[:, :d])
     if A.bias:
-        out[1][...] = G.left(product[:, d:])[:, 0]
+        Y_V[:, d] = 0 if b is None else G.rows @ b
+        if b is not None:
+            outputs += b
+    Y_V_X = Y_V @ X.T
+    solved = cholesky_solve(A.kernel, X, overwrite=True)
+    Y_V -= (s_a * Y_V_X) @ solved
+    Y_V *= -share * s_g
+    gradient = scale * solved
+    Y_V += gradient
+    mixed = cholesky_solve(G.kernel, Y_V, overwrite=True)
+    outputs *= -share * s_a
+    for target, V, part in ((out[0], W, slice(0, d)), (out[1], b, slice(d, None))):
+        if target is None:
+            continue
+        target = target if target.ndim == 2 else target[:, None]
+        if V is None:
+            target[...] = 0
+        else:
+            xp.multiply(V.reshape(target.shape), share, out=target)
+        add_product(G.rows, mixed[:, part], target)
+        add_product(outputs, solved[:, part], target)
     return out
 
 
-def _empty(xp, n, d, bias, dtype):
-    return xp.empty((n, d), dtype), xp.empty(n, dtype) if bias else None
+def _empty(xp, G, A, dtype):
+    d = A.dim - A.bias
+    return xp.empty((G.dim, d), dtype), xp.empty(G.dim, dtype) if A.bias else None

@@ -39,6 +39,13 @@ class DenseSide:
         matrix, ok = (cholesky_factor if solve else cholesky_inverse)(damped, out=damped)
         return cls(matrix.astype(factor.dtype, copy=False), solve, bias), ok
 
+    one_batch = False
+
+    @property
+    def xp(self):
+        """The array module of the side."""
+        return chainer.backend.get_array_module(self.matrix)
+
     @property
     def dim(self):
         """Width of the factor, bias included."""
@@ -46,7 +53,7 @@ class DenseSide:
 
     def right(self, rows, column=None, *, out=None):
         """[rows, column] F_d^-1, (k, dim), into ``out`` or new memory."""
-        xp = chainer.backend.get_array_module(rows)
+        xp = self.xp
         if out is None:
             out = xp.empty((len(rows), self.dim), self.matrix.dtype)
         if self.solve:
@@ -60,13 +67,12 @@ class DenseSide:
 
     def left(self, matrix, *, out=None):
         """F_d^-1 matrix, (dim, k), into ``out`` or new memory."""
-        xp = chainer.backend.get_array_module(matrix)
         if self.solve:
             result = cholesky_solve(self.matrix, matrix)
             if out is not None:
                 out[...] = result
             return result if out is None else out
-        return xp.matmul(self.matrix, matrix, out=out)
+        return self.xp.matmul(self.matrix, matrix, out=out)
 
 
 class SampleSide:
@@ -95,9 +101,19 @@ class SampleSide:
         return self.rows.shape[1] + self.bias
 
     @property
+    def xp(self):
+        """The array module of the side."""
+        return chainer.backend.get_array_module(self.rows)
+
+    @property
     def one_batch(self):
-        """Whether all rows are those of the newest batch, equally weighted."""
-        return np.ndim(self.root) == 0
+        """Whether all rows are those of the newest batch, and so equally weighted."""
+        return self.latest.stop - self.latest.start == len(self.rows)
+
+    @property
+    def scale(self):
+        """The s of every row of a side of one batch."""
+        return (self.root if np.ndim(self.root) == 0 else self.root[0]) ** 2
 
     def right(self, rows, column=None, *, out=None):
         """[rows, column] F_d^-1 = ([rows, column] - Z R) / term, (k, dim).
@@ -110,9 +126,8 @@ class SampleSide:
         products *= self.root
         products = cholesky_solve(self.kernel, products, side='right', overwrite=True)
         products *= self.root
-        xp = chainer.backend.get_array_module(rows)
         if out is None:
-            out = xp.empty((len(rows), self.dim), self.rows.dtype)
+            out = self.xp.empty((len(rows), self.dim), self.rows.dtype)
         removed = times_rows(products, self.rows, self.bias)
         join(rows, column, out)
         out -= removed
@@ -122,11 +137,11 @@ class SampleSide:
     def left(self, matrix, *, out=None):
         """F_d^-1 matrix, (dim, k), for a side without bias."""
         products = self.rows @ matrix
-        root = self.root if self.one_batch else self.root[:, None]
+        root = self.root if np.ndim(self.root) == 0 else self.root[:, None]
         products *= root
         products = cholesky_solve(self.kernel, products, overwrite=True)
         products *= root
-        result = chainer.backend.get_array_module(matrix).matmul(self.rows.T, products, out=out)
+        result = self.xp.matmul(self.rows.T, products, out=out)
         result -= matrix
         result /= -self.term
         return result
@@ -136,11 +151,11 @@ class SampleSide:
 
         R_l F_d^-1 = s_l^-1/2 (K^-1)_l sqrt(s) R, (r_l, dim).
         """
-        xp = chainer.backend.get_array_module(self.rows)
+        xp = self.xp
         unit = xp.zeros((len(self.rows), self.latest.stop - self.latest.start), self.rows.dtype)
         unit[self.latest] = xp.eye(unit.shape[1], dtype=unit.dtype)
         weights = cholesky_solve(self.kernel, unit, overwrite=True).T
-        if not self.one_batch:
+        if np.ndim(self.root):
             weights = weights * (self.root / self.root[self.latest][:, None])
         return times_rows(weights, self.rows, self.bias)
 

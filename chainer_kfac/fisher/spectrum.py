@@ -8,80 +8,114 @@ that all the work is matrix multiplication in the dtype of the images.
 import chainer
 import numpy as np
 
+_SUMS_BYTES = 1 << 26
+
 
 class LagSums:
-    """Accumulates sum_n sum_yx x[n, g, c, y, x] x[n, g, c', y + u, x + v] for a set of lags.
+    """Computes sum_n sum_yx x[n, g, c, y, x] x[n, g, c', y + u, x + v] for all lags (u, v).
 
     Args:
         size (pair of int): rows and columns of the images; columns may be 1.
         groups, channels (int): products are formed within a group.
-        lags (pair of int arrays): the u and the v wanted.
-        like (array): images; tells the module and the dtype.
+        reach (pair of int): the largest u and v in units of ``step``; lags run from -reach to
+            reach.
+        step (pair of int): distance of successive lags.
+        xp (module), dtype: of the images.
     """
 
-    def __init__(self, size, groups, channels, lags, like):
-        self.xp = chainer.backend.get_array_module(like)
+    def __init__(self, size, groups, channels, reach, step, xp, dtype):
         self.size = size
         self.shape = groups, channels
-        lengths = [n + int(np.abs(u).max()) for n, u in zip(size, lags)]
-        self._rows = self._device(real_transform(lengths[0], size[0]), like)
-        self._columns = None
-        if lengths[1] > 1:
-            self._columns = self._device(complex_transform(lengths[1], size[1]), like)
-        self._inverse = [self._device(part, like) for part in inverse_transform(lengths, lags)]
-        self._lag_shape = len(lags[0]), len(lags[1])
-        self._frequencies = (lengths[0] // 2 + 1) * lengths[1]
-        self._sums = None
-        self._scratch = None
+        self.lag_shape = 2 * reach[0] + 1, 2 * reach[1] + 1
+        lengths = [n + r * s for n, r, s in zip(size, reach, step)]
+        lags = [np.arange(-r, r + 1) * s for r, s in zip(reach, step)]
+        tables = [real_transform(lengths[0], size[0]), complex_transform(lengths[1], size[1]),
+                  *inverse_transform(lengths, lags)]
+        self._rows, self._columns, self._cosines, self._sines = (
+            xp.asarray(table.astype(dtype)) for table in tables)
+        self._across = lengths[1]
+        row_bytes = 4 * lengths[1] * groups * channels ** 2 * np.dtype(dtype).itemsize
+        self._group_rows = max(1, _SUMS_BYTES // row_bytes)
 
-    def _device(self, array, like):
-        return self.xp.asarray(array.astype(like.dtype))
+    def __call__(self, chunks, scale, workspace, *, out=None):
+        """Sums times ``scale`` over ``chunks``, as rows (lags, groups, channels, channels).
 
-    def add(self, images):
-        """Take in images laid out (rows, columns, examples, groups, channels), contiguous."""
-        h, w, examples = images.shape[:3]
-        if self._scratch is None:
-            self._scratch = self._allocate(images)
-        spectrum = self.xp.matmul(self._rows, images.reshape(h, -1))
-        if self._columns is not None:
-            spectrum = spectrum.reshape(len(self._rows) // 2, 2 * w, -1)
-            spectrum = self.xp.matmul(self._columns, spectrum)
-        spectrum = spectrum.reshape(self._frequencies, 2 * examples, *self.shape)
-        spectrum = spectrum.transpose(0, 2, 1, 3)
-        first = self._sums is None
-        if first:
-            self._sums = self._allocate(images)
-        target = self._sums if first else self._scratch
-        self._multiply(spectrum, examples, *target)
-        if not first:
-            for total, part in zip(self._sums, self._scratch):
-                total += part
-
-    def _allocate(self, images):
+        Args:
+            chunks (callable): returns an iterable of images laid out (rows, columns, examples,
+                groups, channels), contiguous; called once per group of frequencies, whose number
+                keeps the memory of wide layers bounded.
+            out (array or None): where the result goes.
+        Returns:
+            array: lags in row-major order of (u, v), c at (y, x) first, then c' at (y + u, x + v);
+            exactly equal to its transpose under negation of the lag.
+        """
+        xp = chainer.backend.get_array_module(self._rows)
         groups, channels = self.shape
-        shape = self._frequencies, groups, channels, channels
-        return [self.xp.empty(shape, images.dtype) for _ in range(2)]
+        count = self.lag_shape[0] * self.lag_shape[1]
+        if out is None:
+            out = xp.empty((count, groups, channels, channels), self._rows.dtype)
+        half = out[count // 2:]
+        half[...] = 0
+        for start in range(0, len(self._rows) // 2, self._group_rows):
+            stop = min(start + self._group_rows, len(self._rows) // 2)
+            sums = self._accumulate(chunks(), start, stop, workspace)
+            picked = slice(start * self._across, stop * self._across)
+            even, odd = (part.reshape(part.shape[0], -1) for part in sums)
+            half += (scale * self._cosines[:, picked] @ even).reshape(half.shape)
+            turning = (scale * self._sines[:, picked] @ odd).reshape(half.shape)
+            half -= turning
+            half += turning.swapaxes(-1, -2)
+        half[0] += half[0].swapaxes(-1, -2).copy()
+        half[0] *= 0.5
+        out[:count // 2] = half[:0:-1].swapaxes(-1, -2)
+        return out
 
-    def _multiply(self, spectrum, examples, even, odd):
+    def _accumulate(self, chunks, start, stop, workspace):
+        """Even and odd sums, (frequencies, groups, channels, channels), of rows of frequencies."""
+        xp = chainer.backend.get_array_module(self._rows)
+        groups, channels = self.shape
+        shape = (stop - start) * self._across, groups, channels, channels
+        sums, scratch = (
+            [workspace.take((name, part), shape, self._rows.dtype, xp) for part in range(2)]
+            for name in ('sums', 'products'))
+        first = True
+        for images in chunks:
+            spectrum = self._transform(images, start, stop, workspace)
+            self._multiply(spectrum, *(sums if first else scratch))
+            if not first:
+                for total, part in zip(sums, scratch):
+                    total += part
+            first = False
+        return sums
+
+    def _transform(self, images, start, stop, workspace):
+        """Spectrum (frequencies, groups, part and example, channels) of one chunk."""
+        xp = chainer.backend.get_array_module(images)
+        h, w = self.size
+        examples = images.shape[2]
+        flat = images.reshape(h, -1)
+        spectrum = workspace.take(
+            'spectrum', (2 * (stop - start), flat.shape[1]), flat.dtype, xp)
+        xp.matmul(self._rows[2 * start:2 * stop], flat, out=spectrum)
+        if self._across > 1:
+            lines = spectrum.reshape(stop - start, 2 * w, -1)
+            spectrum = workspace.take(
+                'spectrum 2', (stop - start, 2 * self._across, lines.shape[2]), flat.dtype, xp)
+            xp.matmul(self._columns, lines, out=spectrum)
+        spectrum = spectrum.reshape(-1, 2 * examples, *self.shape)
+        return spectrum.transpose(0, 2, 1, 3)
+
+    def _multiply(self, spectrum, even, odd):
         """even = Re X^T Re X' + Im X^T Im X', odd = Re X^T Im X', for each frequency."""
-        transposed = spectrum.transpose(0, 1, 3, 2)
+        xp = chainer.backend.get_array_module(spectrum)
+        transposed = spectrum.swapaxes(-1, -2)
         # In two halves, for NumPy would turn a matrix times its own transpose into a rank-k
         # update, which at these sizes is three times slower than the plain product.
-        half = self.shape[1] // 2
+        half = spectrum.shape[-1] // 2
         for columns in (slice(0, half), slice(half, None)):
-            self.xp.matmul(transposed, spectrum[..., columns], out=even[..., columns])
-        self.xp.matmul(transposed[..., :examples], spectrum[:, :, examples:], out=odd)
-
-    def lags(self):
-        """The sums, (len(u), len(v), groups, channels, channels): c first, then the lagged c'."""
-        cosine, sine = self._inverse
-        even, odd = (part.reshape(self._frequencies, -1) for part in self._sums)
-        shape = -1, *self.shape, self.shape[1]
-        antisymmetric = (sine @ odd).reshape(shape)
-        result = (cosine @ even).reshape(shape)
-        result -= antisymmetric
-        result += antisymmetric.swapaxes(-1, -2)
-        return result.reshape(self._lag_shape + shape[1:])
+            xp.matmul(transposed, spectrum[..., columns], out=even[..., columns])
+        examples = spectrum.shape[2] // 2
+        xp.matmul(transposed[..., :examples], spectrum[:, :, examples:], out=odd)
 
 
 def real_transform(length, size):
@@ -102,7 +136,8 @@ def complex_transform(length, size):
 def inverse_transform(lengths, lags):
     """(lags, frequencies) weights of the even parts, and of the odd ones, of the spectrum.
 
-    The first axis holds half a spectrum, whose inner frequencies stand for two.
+    Only for the lag 0 and those after it: the others are their negatives. The first axis of
+    frequencies holds half a spectrum, whose inner frequencies stand for two.
     """
     rows, columns = lengths
     half = np.arange(rows // 2 + 1)
@@ -110,5 +145,6 @@ def inverse_transform(lengths, lags):
     vertical = 2 * np.pi / rows * np.outer(lags[0], half)
     horizontal = 2 * np.pi / columns * np.outer(lags[1], np.arange(columns))
     angles = vertical[:, None, :, None] + horizontal[None, :, None, :]
-    weights = [share[:, None] * wave(angles) for wave in (np.cos, np.sin)]
-    return [weight.reshape(len(lags[0]) * len(lags[1]), -1) for weight in weights]
+    weights = [(share[:, None] * wave(angles)).reshape(len(lags[0]) * len(lags[1]), -1)
+               for wave in (np.cos, np.sin)]
+    return [weight[len(weight) // 2:] for weight in weights]

@@ -1,7 +1,15 @@
 """Dense symmetric linear algebra on NumPy and CuPy arrays, the solver's status always read."""
 from chainer_kfac.linalg.cholesky import (  # noqa: F401
-    cholesky_factor, cholesky_inverse, cholesky_inverses, cholesky_solve)
-from chainer_kfac.linalg.products import symmetric_product  # noqa: F401
+    cholesky_factor,
+    cholesky_inverse,
+    cholesky_inverses,
+    cholesky_solve,
+)
+from chainer_kfac.linalg.products import add_product, symmetric_product  # noqa: F401
 from chainer_kfac.linalg.triangle import (  # noqa: F401
-    mirror_lower, pack_triangle, triangle_size, unpack_triangle)
+    mirror_lower,
+    pack_triangle,
+    triangle_size,
+    unpack_triangle,
+)
 from chainer_kfac.linalg.workspace import Workspace  # noqa: F401

@@ -1,4 +1,4 @@
-"""Scratch memory that lives from one step to the next."""
+"""Scratch memory and constant tables that live from one step to the next."""
 import math
 
 
@@ -11,6 +11,7 @@ class Workspace:
 
     def __init__(self):
         self._arrays = {}
+        self._kept = {}
 
     def take(self, key, shape, dtype, xp):
         """Uninitialised C-contiguous array, valid until the next ``take`` of the same ``key``.
@@ -25,3 +26,9 @@ class Workspace:
         if held is None or held.size < size:
             held = self._arrays[key] = xp.empty(size, dtype)
         return held[:size].reshape(shape)
+
+    def keep(self, key, make):
+        """The result of ``make()`` at the first call with ``key``: tables that never change."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]

@@ -1,0 +1,65 @@
+"""The last step of a convolution's second moment: signed sums of blocks, put in their places."""
+import chainer
+import numba
+import numpy as np
+
+
+def assemble(terms, values, moments):
+    """Fill ``moments`` by the sums that ``terms`` prescribes for each pair of kernel places.
+
+    Args:
+        terms (windows.Terms): which values make up which pair of places.
+        values (array, (terms, groups, c, c)): the value of every term.
+        moments (array, (groups, c * places, c * places)): filled, symmetric, by (channel, place).
+    """
+    if chainer.backend.get_array_module(values) is np:
+        _assemble(terms.starts, terms.terms, terms.signs.astype(values.dtype), values, moments)
+    else:
+        assemble_by_product(terms, values, moments)
+
+
+def assemble_by_product(terms, values, moments):
+    """`assemble` as one dense matrix product, for devices where that is the fast way."""
+    xp = chainer.backend.get_array_module(values)
+    _, groups, c, _ = values.shape
+    count = len(terms.starts) - 1
+    weights = np.zeros((count, len(values)))
+    owner = np.repeat(np.arange(count), np.diff(terms.starts))
+    np.add.at(weights, (owner, terms.terms), terms.signs)
+    weights = xp.asarray(weights.astype(values.dtype))
+    upper = (weights @ values.reshape(len(values), -1)).reshape(count, groups, c, c)
+    places = moments.shape[1] // c
+    first, second = np.triu_indices(places)
+    blocks = xp.empty((places, places, groups, c, c), values.dtype)
+    blocks[second, first] = upper.swapaxes(-1, -2)
+    blocks[first, second] = upper
+    moments.reshape(groups, c, places, c, places)[...] = blocks.transpose(2, 3, 0, 4, 1)
+
+
+@numba.njit(cache=True)
+def _assemble(starts, terms, signs, values, moments):
+    groups, c = values.shape[1], values.shape[2]
+    places = moments.shape[1] // c
+    pairs = len(starts) - 1
+    lines = np.empty((pairs, c), values.dtype)
+    for group in range(groups):
+        for row in range(c):
+            for pair in range(pairs):
+                first = values[terms[starts[pair]], group, row]
+                for column in range(c):
+                    lines[pair, column] = first[column]
+                for i in range(starts[pair] + 1, starts[pair + 1]):
+                    term, sign = values[terms[i], group, row], signs[i]
+                    for column in range(c):
+                        lines[pair, column] += sign * term[column]
+            for column in range(c):
+                # One tile of places, and its mirror image, at a time: both stay in the cache.
+                tile = moments[group, row * places:, column * places:]
+                mirrored = moments[group, column * places:, row * places:]
+                pair = 0
+                for one in range(places):
+                    for other in range(one, places):
+                        value = lines[pair, column]
+                        tile[one, other] = value
+                        mirrored[other, one] = value
+                        pair += 1
