@@ -61,7 +61,8 @@ def spectral_second_moment(x, ksize, pad=0, dilate=1, groups=1, bias=True, *, wo
     """`patch_second_moment` at stride 1 from sums over whole images and their borders."""
     workspace = workspace or Workspace()
     xp = chainer.backend.get_array_module(x)
-    key = ('moment', x.shape[1:], pair(ksize), pair(pad), pair(dilate), groups, x.dtype, xp.__name__)
+    shape = x.shape[1:], pair(ksize), pair(pad), pair(dilate), groups
+    key = 'moment', shape, x.dtype, xp.__name__
     sums = workspace.keep(key, lambda: MomentSums(
         x.shape[1:], ksize, pad, dilate, groups, xp, x.dtype))
     values = sums(x, workspace)

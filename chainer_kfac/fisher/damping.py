@@ -29,7 +29,7 @@ def pi(trace_A, dim_A, trace_G, dim_G, pi_type='tracenorm'):
         return 1.0
     xp = chainer.backend.get_array_module(trace_A, trace_G)
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-        ratio = (xp.asarray(trace_A, np.float64) / dim_A) / (xp.asarray(trace_G, np.float64) / dim_G)
+        ratio = xp.asarray(trace_A, np.float64) / xp.asarray(trace_G, np.float64) * (dim_G / dim_A)
         root = xp.where(xp.isfinite(ratio) & (ratio > 0), xp.sqrt(ratio), 1.0)
     return float(root) if xp is np else root
 

@@ -16,7 +16,8 @@ def weight_of_new(cov_ema_decay, ema_weighs='new'):
     if ema_weighs not in EMA_WEIGHS:
         raise ConfigError("ema_weighs is {!r}; choose 'new' or 'old'".format(ema_weighs))
     if not 0.0 <= cov_ema_decay <= 1.0:
-        raise ConfigError('cov_ema_decay is {!r}; choose a number from 0 to 1'.format(cov_ema_decay))
+        raise ConfigError('cov_ema_decay is {!r}; choose a number from 0 to 1'.format(
+            cov_ema_decay))
     return cov_ema_decay if ema_weighs == 'new' else 1.0 - cov_ema_decay
 
 

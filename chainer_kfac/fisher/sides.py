@@ -23,7 +23,7 @@ class DenseSide:
 
     @classmethod
     def build(cls, factor, term, *, bias=False, solve=False, dtype=None):
-        """Factorise ``factor + term I`` in ``dtype``; the result is cast back to that of ``factor``.
+        """Factorise ``factor + term I`` in ``dtype``; the result has the dtype of ``factor`` again.
 
         Args:
             factor (array, (n, n)): undamped; not changed.
@@ -57,7 +57,8 @@ class DenseSide:
         if out is None:
             out = xp.empty((len(rows), self.dim), self.matrix.dtype)
         if self.solve:
-            return cholesky_solve(self.matrix, join(rows, column, out), side='right', overwrite=True)
+            join(rows, column, out)
+            return cholesky_solve(self.matrix, out, side='right', overwrite=True)
         if column is None and not self.bias:
             return xp.matmul(rows, self.matrix, out=out)
         xp.matmul(rows, self.matrix[:-1], out=out)
@@ -172,7 +173,7 @@ def times_rows(weights, rows, bias):
 
 
 def join(rows, column, out):
-    """Fill ``out`` by [rows, column]; by [rows, 0] where ``out`` is wider and no column is given."""
+    """Fill ``out`` by [rows, column], or by [rows, 0] if it is wider and no column is given."""
     width = rows.shape[1]
     out[:, :width] = rows
     if out.shape[1] > width:

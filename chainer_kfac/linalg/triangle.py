@@ -94,8 +94,8 @@ def unpack_triangle(flat, out=None):
 
 def _check_length(flat, n):
     if flat.shape != (triangle_size(n),):
-        raise ValueError('a triangle of an ({0}, {0}) matrix has {1} elements, got shape {2}'.format(
-            n, triangle_size(n), flat.shape))
+        raise ValueError('the triangle of a matrix of width {} has {} elements, not shape {}'
+                         .format(n, triangle_size(n), flat.shape))
 
 
 @chainer.backends.cuda.memoize()
