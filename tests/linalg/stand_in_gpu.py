@@ -1,4 +1,4 @@
-"""cuSOLVER and cuBLAS as documented, on host memory: argument order, column-major storage, statuses.
+"""cuSOLVER and cuBLAS as documented, on host memory: argument order, column-major, statuses.
 
 It lets a machine without a GPU check that the calls of `chainer_kfac.linalg.gpu` mean what they
 should. Matrices are addresses, as the real libraries take them.

@@ -63,9 +63,9 @@ def test_add_product(xp, k, n, m, dtype):
 
 def test_arguments_that_do_not_fit(xp):
     x = xp.ones((4, 3))
-    for arguments in (dict(x=xp.ones(3)), dict(x=x.astype('e')), dict(x=x, accumulate=True),
-                      dict(x=x, out=xp.empty((4, 4))), dict(x=x, out=xp.empty((3, 3), 'f')),
-                      dict(x=x, out=xp.empty((6, 6))[::2, ::2])):
+    for arguments in ({'x': xp.ones(3)}, {'x': x.astype('e')}, {'x': x, 'accumulate': True},
+                      {'x': x, 'out': xp.empty((4, 4))}, {'x': x, 'out': xp.empty((3, 3), 'f')},
+                      {'x': x, 'out': xp.empty((6, 6))[::2, ::2]}):
         with pytest.raises(ValueError):
             symmetric_product(**arguments)
     for a, b, out in ((x, x, xp.ones((4, 4))), (x, x.astype('f'), xp.ones((3, 3))),
