@@ -7,7 +7,7 @@ layer), rows a of inputs and rows g~ of the gradients of the *mean* loss,
 
 where the loss is a mean over s terms, each of them -log p of one observation. For the usual mean
 over examples s = N, and G = 1/R sum g g^T with g = N g~, the gradient of one example's loss.
-Labels that are left out lower s; a loss averaged over pixels raises it.
+Labels that are left out lower s, to 0 if all are; a loss averaged over pixels raises it.
 
 Micro-batches add up to one large batch: A is averaged with weights N, gradients with weights s,
 and G with weights R s / N.
@@ -120,7 +120,7 @@ class Estimate:
 
     @property
     def scale_G(self) -> float:
-        return self.terms ** 2 / self.share
+        return self.terms ** 2 / (self.share or 1.0)
 
     def _whole(self, name, total):
         if name not in self._joined:
@@ -175,14 +175,14 @@ def _average(mean, weight, weight_of_new, factors):
     if mean is None:
         return new
     new -= mean
-    new *= weight_of_new / (weight + weight_of_new)
+    new *= weight_of_new / ((weight + weight_of_new) or 1.0)
     mean += new
     return mean
 
 
 def _joined(kept, total):
     """Rows one below the other, each part times its weight / ``total``."""
-    parts = [rows if weight == total else rows * rows.dtype.type(weight / total)
+    parts = [rows if weight == total else rows * rows.dtype.type(weight / (total or 1.0))
              for rows, weight in kept]
     if len(parts) == 1:
         return parts[0]

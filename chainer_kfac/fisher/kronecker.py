@@ -6,6 +6,7 @@ import chainer
 
 from chainer_kfac.fisher import ema, state
 from chainer_kfac.fisher.estimate import Estimate
+from chainer_kfac.fisher.general_inverse import general_sides
 from chainer_kfac.fisher.path import Path
 from chainer_kfac.fisher.precondition import precondition_dense, precondition_rows
 from chainer_kfac.fisher.recovery import Recovery, damped_sides
@@ -57,10 +58,12 @@ class KroneckerFactors:
             Recovery: of the group that needed most.
         """
         self.sides = None
-        options = {} if use_cholesky else {'use_cholesky': False}
-        outcomes = [
-            damped_sides(A, G, damping, pi_type, bias=self.bias, solve=self.path.solve, **options)
-            for A, G in zip(_per_group(self.A), _per_group(self.G), strict=True)]
+        pairs = zip(_per_group(self.A), _per_group(self.G), strict=True)
+        if use_cholesky or self.path.rows_A or self.path.rows_G:
+            outcomes = [damped_sides(A, G, damping, pi_type, bias=self.bias, solve=self.path.solve)
+                        for A, G in pairs]
+        else:
+            outcomes = [general_sides(A, G, damping, pi_type, self.bias) for A, G in pairs]
         worst = max(outcomes, key=lambda outcome: (
             outcome.skipped, outcome.raised, outcome.retried))
         if not worst.skipped:

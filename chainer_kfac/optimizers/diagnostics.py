@@ -22,6 +22,7 @@ class Diagnostics(dict):
     def __init__(self):
         super().__init__((name, 0) for name in COUNTS)
         self._reported = dict(self)
+        self._unseen = set()
 
     def skipped(self, iteration: int, reason: str) -> None:
         """Count an update that was not made, and say why."""
@@ -40,6 +41,14 @@ class Diagnostics(dict):
             logger.warning('iteration %d: a factor of %s could not be inverted in its own '
                            'precision; it was in float64 with damping %.3g', iteration, name,
                            recovery.damping)
+
+    def unseen(self, iteration: int, name: str) -> None:
+        """Say once that the covered layer ``name`` follows plain momentum all the same."""
+        if name not in self._unseen:
+            self._unseen.add(name)
+            logger.warning('iteration %d: the weight of %s has a gradient, but not from a function '
+                           'that its Fisher block knows; it follows plain momentum',
+                           iteration, name)
 
     def report(self, values: dict) -> None:
         """Report ``values`` and what was counted since the last call, under ``kfac/``.

@@ -37,7 +37,7 @@ class GradientSum:
         """Set the mean as the gradients of the link's parameters, and forget it."""
         for name, param in link.namedparams(include_uninit=False):
             if name in self._sums:
-                param.grad = (self._sums[name] / self._weight).astype(param.dtype)
+                param.grad = (self._sums[name] / (self._weight or 1.0)).astype(param.dtype)
         self.clear()
 
     def serialize(self, serializer, link: chainer.Link) -> None:

@@ -171,19 +171,34 @@ class KFAC(RecordingMethod):
         product = 0.0
         directions = []
         for block in self.blocks:
-            if block.enabled and block.factors.sides is not None:
+            if block.enabled and self._is_invertible(block):
                 found = self._directions_of(block)
                 directions += zip(block.params, found, strict=True)
                 if self.kl_clip is not None:
                     product += sum(float((unscaled_gradient(param) * direction).sum())
                                    for param, direction in zip(block.params, found, strict=True))
-        bad = not all_finite(direction for _, direction in directions)
-        self.agree('a preconditioned gradient is not finite' if bad else None)
+        self._check_directions(directions)
         scale = self._kl_scale(product)
         for param, direction in directions:
             if scale < 1.0:
                 direction *= direction.dtype.type(scale)
             param.update_rule.follow(direction)
+
+    def _is_invertible(self, block):
+        """Whether a block has inverses; one that has a gradient but never saw a call has none."""
+        if block.factors.sides is not None:
+            return True
+        if block.W.array is not None and bool((block.W.grad != 0).any()):
+            self.diagnostics.unseen(self.t, block.name)
+        return False
+
+    def _check_directions(self, directions):
+        """Look at what will be followed; hooks may have spoiled plain gradients, too."""
+        covered = {id(param) for param, _ in directions}
+        plain = [param.grad for param in self.target.params(include_uninit=False)
+                 if id(param) not in covered]
+        is_finite = all_finite([*(direction for _, direction in directions), *plain])
+        self.agree(None if is_finite else 'a preconditioned or hooked gradient is not finite')
 
     def _directions_of(self, block):
         """Preconditioned gradients of a block, from rows where hooks left its gradient alone."""

@@ -31,7 +31,7 @@ class OutputDistribution:
     Attributes:
         output (chainer.Variable): y, where seeds start.
         examples (int): N, the length of its batch axis.
-        terms (float): s, the number that the sum of the loss was divided by.
+        terms (float): s, the number that the sum of the loss was divided by; 0 if no label counts.
     """
 
     def __init__(self, node, examples: int, terms: float):
@@ -57,7 +57,7 @@ class _Softmax(OutputDistribution):
         else:
             self._counts = t.data != function.ignore_label
             terms = int(self._counts.sum()) if function.normalize else len(y.data)
-        super().__init__(y, len(y.data), float(max(terms, 1)))
+        super().__init__(y, len(y.data), float(terms))
         self._class_weight = function.class_weight
 
     def exact_seeds(self):
@@ -90,7 +90,7 @@ class _Softmax(OutputDistribution):
         return p
 
     def _scaled(self, seed):
-        seed /= self.terms
+        seed /= max(self.terms, 1.0)
         if self._counts is not None:
             seed *= self._counts[:, None]
         return seed

@@ -1,0 +1,245 @@
+"""What is recorded, what is not, and what stays undisturbed."""
+import gc
+import weakref
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+import numpy as np
+import pytest
+import small_nets
+from chainer.optimizer_hooks import GradientClipping, WeightDecay
+from numpy.testing import assert_allclose, assert_array_equal
+
+from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.optimizers import KFAC
+from chainer_kfac.optimizers.recorder import Recorder
+
+
+@pytest.fixture
+def net():
+    return small_nets.build('perceptron')
+
+
+def nothing_recorded(optimizer):
+    return all(not block.uses and block.estimate.A is None and not block.estimate.has_rows
+               for block in optimizer.blocks)
+
+
+def test_evaluation_is_not_recorded(net):
+    optimizer = KFAC().setup(net)
+    x, t = small_nets.images(6)
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        net(x)
+    loss = small_nets.Loss(net)(x, t)
+    loss.backward()
+    assert nothing_recorded(optimizer)
+    assert Recorder.name not in chainer.get_function_hooks()
+
+
+def test_grad_inside_the_loss_is_not_recorded(net):
+    """An evaluation and a gradient of the network while the loss is computed change nothing."""
+    x, t = small_nets.images(6)
+    other, _ = small_nets.images(9, seed=5)
+
+    def nosy(x, t):
+        chainer.grad([F.sum(net(other))], list(net.params()))
+        with chainer.no_backprop_mode():
+            net(other)
+        return F.softmax_cross_entropy(net(x), t)
+
+    optimizer = KFAC().setup(net)
+    optimizer.backward(nosy(x, t))
+    found = [block.estimate.A.copy() for block in optimizer.blocks]
+    plain = KFAC().setup(net)
+    plain.backward(small_nets.Loss(net)(x, t))
+    for A, block in zip(found, plain.blocks, strict=True):
+        assert_array_equal(A, block.estimate.A)
+
+
+def test_gradient_penalty_works(net):
+    """Double backprop through covered layers."""
+    x, t = small_nets.images(6)
+    x = chainer.Variable(x)
+
+    def penalised(x, t):
+        y = net(x)
+        gradient, = chainer.grad([F.sum(y)], [x], enable_double_backprop=True)
+        return F.softmax_cross_entropy(y, t) + F.sum(gradient * gradient)
+
+    optimizer = KFAC().setup(net)
+    optimizer.update(penalised, x, t)
+    assert optimizer.diagnostics['updates'] == 1
+
+
+def test_other_hooks_see_every_call(net):
+    x, t = small_nets.images(6)
+    calls = []
+
+    class Spy(chainer.FunctionHook):
+        name = 'spy'
+
+        def forward_postprocess(self, function, in_data):
+            calls.append(('forward', function.label))
+
+        def backward_postprocess(self, function, in_data, out_grad):
+            calls.append(('backward', function.label))
+
+    with Spy():
+        chainer.optimizers.SGD().setup(net).update(small_nets.Loss(net), x, t)
+        plain, calls[:] = list(calls), []
+        KFAC().setup(net).update(small_nets.Loss(net), x, t)
+    assert calls == plain
+
+
+def test_the_hook_is_gone_after_an_error(net):
+    class Broken(chainer.FunctionNode):
+        def forward(self, inputs):
+            return np.array(inputs[0].sum()),
+
+        def backward(self, indexes, grad_outputs):
+            raise ArithmeticError
+
+    x, _ = small_nets.images(6)
+    with pytest.raises(ArithmeticError):
+        KFAC().setup(net).update(lambda: Broken().apply((net(x),))[0])
+    assert Recorder.name not in chainer.get_function_hooks()
+
+
+@pytest.mark.parametrize('fisher', ['empirical', 'mc'])
+def test_nothing_outlives_the_step(fisher):
+    """No reference cycle keeps a batch, its activations or the graph."""
+    net = small_nets.build('conv', 'float32')
+    optimizer = KFAC(fisher=fisher).setup(net)
+    x, t = small_nets.images(6, 'float32')
+    alive = []
+
+    def loss(x, t):
+        h = F.tanh(net.conv(x))
+        y = net.fc(h)
+        alive.extend(weakref.ref(variable.node) for variable in (h, y))
+        return F.softmax_cross_entropy(y, t)
+
+    gc.collect()
+    gc.disable()
+    try:
+        optimizer.update(loss, x, t)
+        assert len(alive) == 2
+        assert all(node() is None for node in alive)
+    finally:
+        gc.enable()
+    assert nothing_recorded(optimizer)
+
+
+def test_the_optimizer_itself_is_freed():
+    net = small_nets.build('linear')
+    optimizer = KFAC().setup(net)
+    optimizer.update(small_nets.Loss(net), *small_nets.images(6))
+    block = weakref.ref(optimizer.blocks[0])
+    del optimizer, net
+    gc.collect()        # Chainer's optimizers refer to themselves
+    is_freed = block() is None
+    assert is_freed
+
+
+def test_update_needs_to_see_the_backward_pass(net):
+    x, t = small_nets.images(6)
+    optimizer = KFAC().setup(net)
+    net.cleargrads()
+    small_nets.Loss(net)(x, t).backward()
+    with pytest.raises(ConfigError, match='optimizer.backward'):
+        optimizer.update()
+
+
+def test_backward_then_update_is_update(net):
+    x, t = small_nets.images(6)
+    other = small_nets.build('perceptron')
+    KFAC().setup(net).update(small_nets.Loss(net), x, t)
+    optimizer = KFAC().setup(other)
+    optimizer.backward(small_nets.Loss(other)(x, t))
+    optimizer.update()
+    assert_array_equal(net.fc1.W.array, other.fc1.W.array)
+
+
+def test_a_function_that_keeps_no_input_is_named():
+    class Forgetful(chainer.functions.connection.linear.LinearFunction):
+        def forward(self, inputs):
+            x, W = inputs
+            self.retain_inputs((1,))
+            return x.dot(W.T),
+
+        def backward(self, indexes, grad_outputs):
+            return [None] * len(indexes)
+
+    link = L.Linear(6, 3, nobias=True)
+    x = F.identity(np.ones((2, 6), np.float32))
+    with pytest.raises(ConfigError, match='Forgetful of / does not retain its input'):
+        KFAC().setup(link).update(lambda: F.sum(Forgetful().apply((x * 1, link.W))[0]))
+
+
+# Hooks on gradients come before preconditioning
+
+
+def moved(net, optimizer, x, t):
+    before = net.fc2.W.array.copy()
+    optimizer.update(small_nets.Loss(net), x, t)
+    return net.fc2.W.array - before
+
+
+@pytest.mark.parametrize('on_rule', [False, True])
+def test_hooks_run_before_preconditioning(on_rule):
+    """A hook that replaces the gradient decides what is preconditioned, wherever it is added."""
+    x, t = small_nets.images(6)
+    net = small_nets.build('perceptron')
+    optimizer = KFAC(momentum=0).setup(net)
+    found = []
+
+    def reverse(rule, param):
+        if param is net.fc2.W:
+            found.append(param.grad[::-1].copy())
+            param.grad[...] = found[0]
+    reverse.call_for_each_param = True
+    (net.fc2.W.update_rule if on_rule else optimizer).add_hook(reverse, name='reverse')
+    step = moved(net, optimizer, x, t)
+    A, G = optimizer.blocks[1].factors.sides[0]
+    assert len(found) == 1
+    assert_allclose(step, -optimizer.lr * G.matrix @ found[0] @ A.matrix, rtol=1e-9, atol=1e-15)
+
+
+def test_gradient_clipping_scales_the_step():
+    x, t = small_nets.images(6)
+    plain = small_nets.build('perceptron')
+    step = moved(plain, KFAC(momentum=0).setup(plain), x, t)
+    norm = np.sqrt(sum((param.grad ** 2).sum() for param in plain.params()))
+    clipped = small_nets.build('perceptron')
+    optimizer = KFAC(momentum=0).setup(clipped)
+    optimizer.add_hook(GradientClipping(norm / 4))
+    assert_allclose(moved(clipped, optimizer, x, t), step / 4, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize('on_rule', [False, True])
+def test_the_larger_of_damping_and_weight_decay_is_used(on_rule):
+    x, t = small_nets.images(6)
+    net = small_nets.build('perceptron')
+    optimizer = KFAC(damping=1e-3).setup(net)
+    hook = WeightDecay(0.5)
+    (net.fc1.W.update_rule if on_rule else optimizer).add_hook(hook)
+    assert optimizer._damping_of(optimizer.blocks[0]) == 0.5
+    hook.rate = 1e-4
+    assert optimizer._damping_of(optimizer.blocks[0]) == 1e-3
+    assert optimizer._damping_of(optimizer.blocks[1]) == 1e-3
+
+
+def test_post_hooks_run_after_the_update(net):
+    x, t = small_nets.images(6)
+    before = net.fc1.W.array.copy()
+    seen = []
+
+    def look(optimizer):
+        seen.append(not np.array_equal(net.fc1.W.array, before))
+
+    optimizer = KFAC().setup(net)
+    optimizer.add_hook(look, name='look', timing='post')
+    net.fc1.W.update_rule.add_hook(lambda rule, param: look(None), name='rule', timing='post')
+    optimizer.update(small_nets.Loss(net), x, t)
+    assert seen == [True, True]

@@ -1,0 +1,100 @@
+"""A whole optimizer step against dense linear algebra in float64."""
+import chainer.functions as F
+import numpy as np
+import pytest
+import small_nets
+from chainer.optimizer_hooks import WeightDecay
+from dense_kfac import DenseKFAC
+
+from chainer_kfac.optimizers import KFAC
+
+HYPER = {'lr': 0.1, 'momentum': 0.7, 'cov_ema_decay': 0.8, 'damping': 0.05}
+TOLERANCE = {'float64': 1e-9, 'float32': 3e-4, 'float16': 3e-2}
+
+
+def params(net):
+    return {name: param.array.astype(np.float64) for name, param in sorted(net.namedparams())}
+
+
+def change(before, after):
+    return np.concatenate([(after[name] - before[name]).ravel() for name in sorted(before)])
+
+
+def assert_same_training(name, dtype='float64', steps=3, examples=6, squared_error=False,
+                         **hyper):
+    """The package and the reference move the weights alike; errors relative to the move."""
+    net = small_nets.build(name, dtype)
+    reference = small_nets.build(name)
+    reference.copyparams(net)
+    for _, param in reference.namedparams():
+        param.array = param.array.astype(np.float64)
+    hyper = {**HYPER, **hyper}
+    dense = DenseKFAC(reference, squared_error=squared_error, **hyper)
+    decay = hyper.pop('weight_decay', 0.0)
+    optimizer = KFAC(**hyper)
+    if dtype == 'float16':
+        optimizer.use_fp32_update()
+    optimizer.setup(net)
+    if decay:
+        optimizer.add_hook(WeightDecay(decay))
+    loss = small_nets.Loss(net, F.mean_squared_error if squared_error else F.softmax_cross_entropy)
+    for step in range(steps):
+        before = params(reference)
+        x, t = small_nets.images(examples, seed=step)
+        if squared_error:
+            t = small_nets.targets(examples, seed=step)
+        dense.update(x, t)
+        optimizer.update(loss, x.astype(dtype), t.astype(dtype) if squared_error else t)
+        wanted = change(before, params(reference))
+        error = change(params(reference), params(net))
+        assert np.linalg.norm(wanted) > 1e-3
+        assert np.linalg.norm(error) < TOLERANCE[dtype] * np.linalg.norm(wanted)
+    assert optimizer.diagnostics['updates'] == steps
+    assert optimizer.diagnostics['float64_retries'] == 0
+
+
+@pytest.mark.parametrize('fisher', ['empirical', 'mc', 'exact'])
+@pytest.mark.parametrize('name', list(small_nets.NETS))
+def test_every_layer_and_fisher(name, fisher):
+    assert_same_training(name, fisher=fisher, steps=2)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float16'])
+@pytest.mark.parametrize('fisher', ['empirical', 'mc', 'exact'])
+@pytest.mark.parametrize('name', ['perceptron', 'conv, groups', 'shared'])
+def test_every_precision(name, fisher, dtype):
+    assert_same_training(name, dtype, fisher=fisher, steps=2)
+
+
+@pytest.mark.parametrize('fisher', ['empirical', 'mc', 'exact'])
+@pytest.mark.parametrize('dtype', ['float64', 'float32'])
+def test_squared_error(fisher, dtype):
+    assert_same_training('perceptron', dtype, fisher=fisher, squared_error=True)
+
+
+@pytest.mark.parametrize('ema_weighs', ['new', 'old'])
+@pytest.mark.parametrize('decay', [0.0, 0.3, 1.0])
+def test_both_readings_of_the_decay(ema_weighs, decay):
+    if ema_weighs == 'new' and decay == 0.0:
+        decay = 0.01
+    assert_same_training('perceptron', cov_ema_decay=decay, ema_weighs=ema_weighs, steps=4)
+
+
+@pytest.mark.parametrize('intervals', [(1, 3), (2, 2), (3, 1), (2, 3)])
+def test_intervals(intervals):
+    factors, inverses = intervals
+    assert_same_training('conv, stride', factor_update_interval=factors,
+                         inverse_update_interval=inverses, steps=7)
+
+
+@pytest.mark.parametrize('weight_decay', [1e-3, 0.2])
+def test_weight_decay_is_coupled_and_bounds_the_damping(weight_decay):
+    assert_same_training('perceptron', weight_decay=weight_decay)   # 0.2 exceeds the damping
+
+
+def test_even_split_of_the_damping():
+    assert_same_training('conv', pi_type='none')
+
+
+def test_many_steps():
+    assert_same_training('conv, dilated', steps=12)
