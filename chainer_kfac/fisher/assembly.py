@@ -34,6 +34,9 @@ def assemble_by_product(terms, values, moments):
     blocks[second, first] = upper.swapaxes(-1, -2)
     blocks[first, second] = upper
     moments.reshape(groups, c, places, c, places)[...] = blocks.transpose(2, 3, 0, 4, 1)
+    # A device's products may round a matrix and its transpose differently.
+    lower = xp.tril(moments, -1)
+    moments[...] = xp.tril(moments) + lower.swapaxes(-1, -2)
 
 
 @numba.njit(cache=True)

@@ -29,7 +29,8 @@ def im2col(x, ksize, stride=1, pad=0, dilate=1):
     """
     view = patch_view(x, ksize, stride, pad, dilate)
     n, oh, ow, c, kh, kw = view.shape
-    return view.reshape(n * oh * ow, c * kh * kw)
+    xp = chainer.backend.get_array_module(x)
+    return xp.array(view, order='C').reshape(n * oh * ow, c * kh * kw)
 
 
 def patch_view(x, ksize, stride=1, pad=0, dilate=1):
