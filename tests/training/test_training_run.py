@@ -3,6 +3,7 @@ import dataclasses
 import json
 import signal
 import threading
+import types
 
 import chainer
 import numpy as np
@@ -11,7 +12,7 @@ from training_support import config, without_times
 
 from chainer_kfac import datasets, training
 from chainer_kfac.exceptions import ConfigError, DataError, DivergedError, RunDirectoryError
-from chainer_kfac.training import RunConfig, builders
+from chainer_kfac.training import RunConfig, builders, extensions
 
 OPTIMIZERS = ('momentum_sgd', 'adam', 'kfac')
 
@@ -139,6 +140,28 @@ def test_four_micro_batches_are_one_batch(tmp_path, optimizer):
             assert parts[key] == pytest.approx(whole[key], rel=1e-9), key
 
 
+@pytest.mark.parametrize('acc_iters', [1, 4])
+def test_loss_scale_reaches_the_gradients(tmp_path, acc_iters):
+    run = config(loss_scale=1e39, acc_iters=acc_iters, dropout=0.0)  # more than float32 holds
+    with pytest.raises(DivergedError), np.errstate(all='ignore'):
+        training.run(run, tmp_path)
+
+
+def test_the_seed_decides_order_and_augmentation(tmp_path):
+    device = chainer.get_device('@numpy')
+
+    def first(seed, augment):
+        return builders.data(config(seed=seed, augment=augment), device).train
+    plain = [first(seed, False).next()[1] for seed in (0, 0, 1)]
+    assert np.array_equal(plain[0], plain[1])
+    assert not np.array_equal(plain[0], plain[2])
+    images = np.zeros((2, 3, 32, 32), np.uint8)
+    images[:, :, 8:20, 8:14] = 255
+    augmented = [first(seed, True)._transform(images, np.array([3, 4]), 0) for seed in (0, 0, 1)]
+    assert np.array_equal(augmented[0], augmented[1])
+    assert not np.array_equal(augmented[0], augmented[2])
+
+
 # Choosing on held-out images --------------------------------------------------------------------
 
 def test_holdout_chooses_and_the_test_images_come_once(tmp_path, monkeypatch):
@@ -158,6 +181,22 @@ def test_holdout_chooses_and_the_test_images_come_once(tmp_path, monkeypatch):
     assert 'validated after each epoch on 20 held-out training images' in result['protocol']
     assert result['best_val_acc'] * 20 == pytest.approx(round(result['best_val_acc'] * 20))
     assert result['test_acc'] * 77 == pytest.approx(round(result['test_acc'] * 77))
+
+
+def test_every_seed_holds_out_the_same_images():
+    device = chainer.get_device('@numpy')
+    held = [builders.data(config(select_on='holdout', seed=seed), device).source.holdout_x
+            for seed in (0, 1)]
+    assert len(held[0]) == 20
+    assert np.array_equal(held[0], held[1])
+
+
+def test_of_equal_epochs_the_first_is_the_best():
+    best = extensions.BestEpoch()
+    for epoch, accuracy in enumerate([0.3, 0.5, 0.4, 0.5], 1):
+        best(types.SimpleNamespace(observation={'validation/main/accuracy': accuracy},
+                                   updater=types.SimpleNamespace(epoch=epoch)))
+    assert (best.epoch, best.accuracy) == (2, 0.5)
 
 
 def test_test_accuracy_is_that_of_the_best_epoch(tmp_path, monkeypatch):
