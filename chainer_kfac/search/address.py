@@ -127,9 +127,8 @@ def parse(uri: str, place: str = 'the address', public: bool = False) -> Address
 
 def hide_secrets(text: str) -> str:
     """The text without the passwords of the addresses in it."""
-    text = re.sub(r'(mongodb(?:\+srv)?://[^:@/?\s]*):[^@/?\s]*@', r'\1:***@', text)
-    # A password with an unescaped / or @ is no address, but still a secret.
-    text = re.sub(r'(mongodb(?:\+srv)?://[^:@/?\s]*):[^\s\'"]*@', r'\1:***@', text)
+    # Any scheme, and unescaped / and @ too: what is no address may still hold a secret.
+    text = re.sub(r'(\w://[^:@/?\s]*):[^\s\'"]*@', r'\1:***@', text)
     for name in _SECRET_OPTIONS:
         text = re.sub(r'(?i)\b({}=)[^&\s\'"]*'.format(name), r'\1***', text)
     return text

@@ -65,9 +65,9 @@ def explain(error: Exception, address: Address) -> ServerError:
         return ServerError('{} does not let this user do that ({}): give it a role of '
                            'docs/search.md on the database {}'.format(
                                address, said, address.database))
-    if code == _DISK_FULL or 'disk is full' in said:
-        return ServerError('the disk of {} is full: make room there, then run the same command '
-                           'again'.format(address))
+    if _is_about_the_disk(error):
+        return ServerError('{} cannot write its files ({}): look whether its disk is full'.format(
+            address, said))
     if 'wire version' in said:
         return _too_old(address) if 'requires at least' in said else ServerError(
             '{} is newer than this PyMongo: update PyMongo ({})'.format(address, said))
@@ -124,9 +124,12 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, (errors.AutoReconnect, errors.WaitQueueTimeoutError,
                           errors.ExecutionTimeout)):
         return 'wire version' not in str(error)
-    return isinstance(error, errors.OperationFailure) and (
-        error.code == _DISK_FULL
-        or any(said in str(error) for said in ('disk is full', 'database is locked')))
+    return _is_about_the_disk(error) or 'database is locked' in str(error)
+
+
+def _is_about_the_disk(error):
+    return getattr(error, 'code', None) == _DISK_FULL or any(
+        said in str(error) for said in ('disk is full', 'disk I/O error'))
 
 
 def _too_old(address):

@@ -167,7 +167,8 @@ class Experiment:
         except RefusedTrial:
             return False
         result, history, curve = (trial.get(key) for key in ('result', 'history', 'curve'))
-        if type(trial.get('tid')) is not int or trial['tid'] < 0:
+        counters = [trial.get(key, 0) for key in ('tid', 'attempt', 'setbacks')]
+        if not all(type(each) is int and each >= 0 for each in counters):
             return False
         if trial.get('state') not in (NEW, RUNNING, DONE, ERROR) or not isinstance(result, Mapping):
             return False

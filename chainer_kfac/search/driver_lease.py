@@ -9,7 +9,6 @@ from chainer_kfac.compat import require
 from chainer_kfac.search.errors import SearchError
 from chainer_kfac.search.store import Store
 
-_after = require('pymongo', 'the search').ReturnDocument.AFTER
 _errors = require('pymongo.errors', 'the search')
 
 SECONDS = 30.0
@@ -45,11 +44,11 @@ class DriverLease:
                 'experiment {} has a driver already: {}, heard {:.0f} s ago; end it, or wait '
                 '{:.0f} s if it is dead; more workers may join at any time'.format(
                     self._exp_key, held['owner'], silence, SECONDS - silence))
-        taken = self._store.drivers.find_one_and_update(
+        taken = self._store.drivers.update_one(
             {'exp_key': self._exp_key, 'owner': held['owner'], 'term': held['term']},
             {'$set': {'owner': self._owner}, '$inc': {'term': 1},
-             '$currentDate': {'refresh_time': True}}, return_document=_after)
-        if taken is None:
+             '$currentDate': {'refresh_time': True}})
+        if not taken.matched_count:
             raise SearchError('another driver has just taken experiment {}: leave it to that one'
                               .format(self._exp_key))
         self._renewed = time.monotonic()

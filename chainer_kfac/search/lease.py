@@ -1,8 +1,8 @@
 """Who holds a trial: reserve, beat, report, finish, release, and take back from the dead.
 
 Each reservation raises the trial's ``attempt``, which is its fencing token: every later write
-names worker and attempt, and one that no longer matches changes nothing. Queries compare no
-dates and push to no lists: the embedded server does neither reliably.
+names worker and attempt, and one that no longer matches changes nothing. What the embedded server
+does not do reliably is left out: queries on dates, pushing to lists, errors of findAndModify.
 """
 import dataclasses
 import datetime
@@ -10,16 +10,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from chainer_kfac.compat import require
 from chainer_kfac.search.documents import DONE, ERROR, NEW, REGISTERED, RUNNING
 from chainer_kfac.search.store import Store
 
 BEATS = 6
 """Signs of life in one lease."""
 
+_RACES = 20
+"""How many lost races for a trial a worker runs before it pauses."""
 _STAMP = {'$currentDate': {'refresh_time': True}}
-_after = require('pymongo', 'the search').ReturnDocument.AFTER
-_errors = require('pymongo.errors', 'the search')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,17 +62,22 @@ def reserve(store: Store, owner: str, exp_key: str | None = None,
         dict or None: the trial as it is now, with the curve of an earlier attempt.
     """
     query = {**_mine(exp_key, pickled), 'state': NEW}
-    try:
-        return store.jobs.find_one_and_update(
-            query, {'$set': {'state': RUNNING, 'owner': owner, 'beats': 0},
-                    '$inc': {'attempt': 1, 'version': 1},
-                    '$currentDate': {'book_time': True, 'refresh_time': True}},
-            sort=[('tid', 1)], return_document=_after)
-    except _errors.OperationFailure:
-        # One malformed document must not keep the queue shut for everybody.
-        if not sum(_quarantine(store, trial) for trial in store.jobs.find(query)):
-            raise
-        return None
+    for _ in range(_RACES):
+        trial = store.jobs.find_one(query, sort=[('tid', 1)])
+        if trial is None:
+            return None
+        counters = {key: trial.get(key, 0) for key in ('attempt', 'version')}
+        if not all(type(value) is int for value in counters.values()):
+            _quarantine(store, trial, counters)
+            continue
+        taken = store.jobs.update_one(
+            {'_id': trial['_id'], 'state': NEW},
+            {'$set': {'state': RUNNING, 'owner': owner, 'beats': 0,
+                      **{key: value + 1 for key, value in counters.items()}},
+             '$currentDate': {'book_time': True, 'refresh_time': True}})
+        if taken.matched_count:
+            return store.jobs.find_one({'_id': trial['_id'], 'owner': owner})
+    return None
 
 
 def recover(store: Store, owner: str, exp_key: str | None = None,
@@ -191,10 +195,12 @@ class Sweeper:
         return sum(self._take(trial, most) for trial in silent)
 
     def _take(self, trial, most):
-        setbacks = trial.get('setbacks', 0) + 1
+        setbacks, history = trial.get('setbacks', 0), trial.get('history', [])
+        setbacks = setbacks + 1 if type(setbacks) is int else most + 1
+        history = history if isinstance(history, list) else []
         entry = _past(trial.get('attempt', 0), trial.get('owner'), trial.get('book_time'),
                       trial.get('refresh_time'), 'silent')
-        change = {'$set': {'setbacks': setbacks, 'history': [*trial.get('history', ()), entry]},
+        change = {'$set': {'setbacks': setbacks, 'history': [*history, entry]},
                   '$inc': {'version': 1}}
         if setbacks > most:
             change['$set'].update(state=ERROR, result=failure(
@@ -215,16 +221,12 @@ def _mine(exp_key, pickled):
     return query
 
 
-def _quarantine(store, trial):
-    """Fail a waiting trial whose counters are no numbers; returns 1 if it is one."""
-    counters = {key: trial.get(key, 0) for key in ('attempt', 'version', 'beats', 'setbacks')}
-    if all(type(value) is int for value in counters.values()):
-        return 0
+def _quarantine(store, trial, counters):
+    """Fail a waiting trial whose counters are no numbers, so that it does not shut the queue."""
     refused = failure('refused', 'its counters must be whole numbers, got {:.200}'.format(
         repr(counters)))
-    change = {'state': ERROR, 'result': refused, 'history': [], **dict.fromkeys(counters, 0)}
-    query = {'_id': trial['_id'], 'state': NEW}
-    return store.jobs.update_one(query, {'$set': change}).matched_count
+    store.jobs.update_one({'_id': trial['_id'], 'state': NEW}, {'$set': {
+        'state': ERROR, 'result': refused, 'history': [], **dict.fromkeys(counters, 0)}})
 
 
 def failure(reason: str, message: str) -> dict[str, Any]:

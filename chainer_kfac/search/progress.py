@@ -2,6 +2,7 @@
 import logging
 import math
 import pathlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,9 @@ from chainer_kfac.search.stopping import Stopping
 from chainer_kfac.search.store import Store
 
 logger = logging.getLogger(__name__)
+
+AWAY = 30.0
+"""Seconds without a report after one that did not get through."""
 
 _errors = require('pymongo.errors', 'the search')
 
@@ -76,7 +80,8 @@ class Progress:
 class Judge:
     """Stores the curve of a trial and applies the pruning rule to it.
 
-    A database that is away delays nothing: the next epoch stores the whole curve.
+    A database that is away is left alone for a while, so that it does not slow down the training;
+    whatever is stored next is the whole curve.
 
     Args:
         store (Store): the database.
@@ -92,8 +97,11 @@ class Judge:
         self._epochs = epochs
         self._rule = rule
         self._rivals = rivals
+        self._not_before = float('-inf')
 
     def __call__(self, curve: list[dict[str, Any]]) -> str | None:
+        if time.monotonic() < self._not_before:
+            return None
         try:
             lease.report(self._store, self._claim, curve)
             mine = losses(curve)
@@ -101,6 +109,7 @@ class Judge:
                 return None
             return pruning.verdict(mine, self._rivals.curves(), self._epochs, self._rule)
         except _errors.PyMongoError as error:
+            self._not_before = time.monotonic() + AWAY
             logger.warning('epoch %d of trial %s could not be reported yet: %s',
                            curve[-1]['epoch'], self._claim.tid, type(error).__name__)
             return None

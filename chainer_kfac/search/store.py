@@ -53,6 +53,5 @@ class Store:
 
         No other clock is used: those of workers differ by more than a lease.
         """
-        return self._clock.find_one_and_update(
-            {'_id': 'clock'}, {'$currentDate': {'now': True}}, upsert=True,
-            return_document=True)['now']
+        self._clock.update_one({'_id': 'clock'}, {'$currentDate': {'now': True}}, upsert=True)
+        return self._clock.find_one({'_id': 'clock'})['now']

@@ -195,6 +195,9 @@ class Worker:
         experiment.check_version()
         self._latest = experiment
         values = experiment.values(trial)
+        if not experiment.is_sound(trial):
+            raise RefusedTrial('trial {} of {} has counters, history or curve of a strange shape'
+                               .format(claim.tid, claim.exp_key))
         try:
             data = objectives.find(experiment.objective).data(experiment.settings)
         except ConfigError as error:

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from chainer_kfac.search import documents, export, experiments, objectives, options, space
+from chainer_kfac.search import documents, experiments, export, objectives, options, space
 from chainer_kfac.search.address import URI_VARIABLE, Address
 from chainer_kfac.search.driver import Driver
 from chainer_kfac.search.found import Found
