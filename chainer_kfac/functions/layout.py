@@ -5,10 +5,14 @@ from chainer.backends import intel64
 
 
 def compilable(node: chainer.FunctionNode, *arrays) -> bool:
-    """True if all arrays are ordinary float32 NumPy arrays and no other backend claims the node."""
-    return (all(type(a) is np.ndarray and a.dtype == np.float32 and a.size for a in arrays)
-            and not node._is_chainerx_fallback_mode
+    """True if the kernels take these arrays and no other backend claims the node."""
+    return (ordinary(*arrays) and not node._is_chainerx_fallback_mode
             and not (intel64.should_use_ideep('>=auto') and intel64.inputs_all_ready(arrays)))
+
+
+def ordinary(*arrays) -> bool:
+    """True if all are NumPy arrays of float32, of no subclass, and none is empty."""
+    return all(type(a) is np.ndarray and a.dtype == np.float32 and a.size for a in arrays)
 
 
 def readable(array: np.ndarray) -> np.ndarray:

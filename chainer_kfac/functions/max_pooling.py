@@ -27,12 +27,10 @@ class MaxPoolingND(stock.MaxPoolingND):
         if min(out) <= 0:
             return super().forward_cpu(inputs)
         self._in_shape, self._in_dtype = x.shape, x.dtype
-        rows = channels_last(x)
         y = np.empty((len(x), *out, x.shape[1]), np.float32)
         index = np.empty(y.shape, np.uint16)
-        geometry = _geometry(self)
-        threads.run_ranges(len(x), lambda start, stop: kernels.max_pooling(
-            start, stop, rows, geometry, y, index))
+        arguments = _flat(channels_last(x)), _geometry(self, out), _flat(y), _flat(index)
+        threads.run_ranges(len(x), lambda start, stop: kernels.max_pooling(start, stop, *arguments))
         self.indexes = channels_first(index)
         return channels_first(y),
 
@@ -54,12 +52,17 @@ class MaxPoolingNDGrad(stock.MaxPoolingNDGrad):
             return super().forward_cpu(inputs)
         n, c, h, w = func._in_shape
         gx = np.empty((n, h, w, c), np.float32)
-        rows, index = channels_last(gy), func.indexes.transpose(0, 2, 3, 1)
-        geometry = _geometry(func)
-        threads.run_ranges(n, lambda start, stop: kernels.max_pooling_gradient(
-            start, stop, rows, geometry, index, gx))
+        arguments = (_flat(channels_last(gy)), _geometry(func, gy.shape[2:]),
+                     _flat(func.indexes.transpose(0, 2, 3, 1)), _flat(gx))
+        threads.run_ranges(
+            n, lambda start, stop: kernels.max_pooling_gradient(start, stop, *arguments))
         return channels_first(gx),
 
 
-def _geometry(func):
-    return tuple(int(number) for pair in (func.ksize, func.stride, func.pad) for number in pair)
+def _geometry(func, out):
+    _, channels, *size = func._in_shape
+    return channels, *size, *out, *func.ksize, *func.stride, *func.pad
+
+
+def _flat(array):
+    return array.reshape(-1)

@@ -6,8 +6,12 @@ _SEAMS = (
     ('chainer.functions.connection.convolution_2d', 'Convolution2DFunction', 'convolution_2d'),
     ('chainer.functions.pooling.max_pooling_nd', 'MaxPoolingND', 'max_pooling'),
     ('chainer.functions.activation.relu', 'ReLU', 'relu'),
+    ('chainer.functions.noise.dropout', 'Dropout', 'dropout'),
+    ('chainer.optimizers.momentum_sgd', 'MomentumSGDRule', 'updates'),
+    ('chainer.optimizers.adam', 'AdamRule', 'updates'),
+    ('chainer.optimizer_hooks.weight_decay', 'WeightDecay', 'updates'),
 )
-"""(Chainer's module, a node class in it, our module with the subclass of the same name).
+"""(Chainer's module, a class in it, our module with the subclass of the same name).
 
 While enabled, calling one of these classes makes an object of our subclass; that is all that is
 changed. So every caller is served however it imported the function, the node is an instance of the

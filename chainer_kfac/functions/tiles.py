@@ -9,16 +9,12 @@ Each step loads V vectors and P numbers for P * V fused multiply-adds, so the ar
 not the caches set the pace. A compiler does not find this form from scalar loops, hence the
 intrinsics. P is a run-time argument, one unrolled loop for each value up to `height(V)`.
 """
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from chainer_kfac.functions import simd
 from chainer_kfac.functions.compilation import LANES, REGISTERS
-
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
-_UNDEFINED = ir.Constant(_VECTOR, ir.Undefined)
-_FIRST_LANE = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 
 WIDTHS = (1, 2, 4)
 """Vectors side by side that a tile can have."""
@@ -35,59 +31,31 @@ class _Emitter:
     def __init__(self, builder, rows, vectors):
         self.builder = builder
         self.vectors = vectors
-        self.sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(vectors)]
+        self.sums = [[cgutils.alloca_once(builder, simd.FLOATS) for _ in range(vectors)]
                      for _ in range(rows)]
 
-    def start(self, pointer, row_step):
+    def start(self, place, row_step):
         """Load the accumulators; ``row_step`` 0 gives every row the same start."""
         for p, row in enumerate(self.sums):
             for v, total in enumerate(row):
-                self.builder.store(self._load(pointer, p * row_step + v * LANES), total)
+                self.builder.store(simd.load(self.builder, place, p * row_step + v * LANES), total)
 
     def step(self, x, w):
         """sums[p, v] += x[p] * w[v], x and w pointers to consecutive floats."""
         builder = self.builder
-        weights = [self._load(w, v * LANES) for v in range(self.vectors)]
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3),
-            'llvm.fmuladd.v{}f32'.format(LANES))
+        weights = [simd.load(builder, w, v * LANES) for v in range(self.vectors)]
         for p, row in enumerate(self.sums):
-            number = builder.load(_offset(builder, x, p))
-            vector = builder.shuffle_vector(
-                builder.insert_element(_UNDEFINED, number, ir.IntType(32)(0)),
-                _UNDEFINED, _FIRST_LANE)
-            for v, total in enumerate(row):
-                builder.store(builder.call(fma, [vector, weights[v], builder.load(total)]), total)
+            number = simd.splat(builder, builder.load(simd.moved(builder, x, p)))
+            for weight, total in zip(weights, row, strict=True):
+                builder.store(
+                    simd.multiply_add(builder, number, weight, builder.load(total)), total)
 
-    def finish(self, pointer, row_step):
-        """Store the accumulators, rows ``row_step`` floats apart (a number or an LLVM value)."""
+    def finish(self, place, row_step):
+        """Store the accumulators, rows ``row_step`` (an LLVM integer) floats apart."""
         for p, row in enumerate(self.sums):
-            start = _offset(self.builder, pointer, _times(self.builder, p, row_step))
+            start = simd.moved(self.builder, place, self.builder.mul(row_step.type(p), row_step))
             for v, total in enumerate(row):
-                self._store(start, v * LANES, self.builder.load(total))
-
-    def _load(self, pointer, offset):
-        place = _offset(self.builder, pointer, offset)
-        return self.builder.load(self.builder.bitcast(place, _VECTOR.as_pointer()), align=4)
-
-    def _store(self, pointer, offset, value):
-        place = _offset(self.builder, pointer, offset)
-        self.builder.store(value, self.builder.bitcast(place, _VECTOR.as_pointer()), align=4)
-
-
-def _offset(builder, pointer, offset):
-    if isinstance(offset, int):
-        offset = ir.IntType(64)(offset)
-    return builder.gep(pointer, [offset])
-
-
-def _times(builder, number, factor):
-    return number * factor if isinstance(factor, int) else builder.mul(factor.type(number), factor)
-
-
-def _pointer(context, builder, array_type, array, offset):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [offset])
+                simd.store(self.builder, self.builder.load(total), start, v * LANES)
 
 
 def _for_each_height(builder, rows, vectors, emit):
@@ -120,11 +88,11 @@ def correlation_tile(vectors: int):
         def generate(context, builder, signature, args):
             rows, x, x0, taps, t0, t1, w, w0, init, i0, out, o0, out_step = args
             kinds = signature.args
-            x = _pointer(context, builder, kinds[1], x, x0)
-            taps = _pointer(context, builder, kinds[3], taps, t0)
-            w = _pointer(context, builder, kinds[6], w, w0)
-            init = _pointer(context, builder, kinds[8], init, i0)
-            out = _pointer(context, builder, kinds[10], out, o0)
+            x = simd.pointer(context, builder, kinds[1], x, x0)
+            taps = simd.pointer(context, builder, kinds[3], taps, t0)
+            w = simd.pointer(context, builder, kinds[6], w, w0)
+            init = simd.pointer(context, builder, kinds[8], init, i0)
+            out = simd.pointer(context, builder, kinds[10], out, o0)
 
             def emit(tile):
                 tile.start(init, 0)
@@ -156,9 +124,9 @@ def gradient_tile(vectors: int):
         def generate(context, builder, signature, args):
             rows, x, x0, x_down, x_right, h, w, g, g0, g_step, out, o0 = args
             kinds = signature.args
-            x = _pointer(context, builder, kinds[1], x, x0)
-            g = _pointer(context, builder, kinds[7], g, g0)
-            out = _pointer(context, builder, kinds[10], out, o0)
+            x = simd.pointer(context, builder, kinds[1], x, x0)
+            g = simd.pointer(context, builder, kinds[7], g, g0)
+            out = simd.pointer(context, builder, kinds[10], out, o0)
 
             def emit(tile):
                 tile.start(out, vectors * LANES)
@@ -169,7 +137,7 @@ def gradient_tile(vectors: int):
                     with cgutils.for_range(builder, w) as right:
                         tile.step(builder.gep(x_row, [builder.mul(right.index, x_right)]),
                                   builder.gep(g_row, [builder.mul(right.index, g_step)]))
-                tile.finish(out, vectors * LANES)
+                tile.finish(out, h.type(vectors * LANES))
 
             _for_each_height(builder, rows, vectors, emit)
             return context.get_dummy_value()
