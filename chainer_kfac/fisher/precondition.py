@@ -51,9 +51,12 @@ def precondition_rows(G, A, gy=None, x=None, *, scale=1.0, decay=0.0, W=None, b=
     Raises:
         ValueError: if rows are missing for a side that holds none.
     """
+    for side, rows in ((G, gy), (A, x)):
+        if rows is None and not isinstance(side, SampleSide):
+            raise ValueError('a dense side has no rows of its own; pass gy and x')
     xp = G.xp
     workspace = workspace or Workspace()
-    out = out or _empty(xp, G, A, (x if x is not None else A.rows).dtype)
+    out = out or _empty(xp, G, A, (A.rows if x is None else x).dtype)
     if decay and gy is None and x is None and G.one_batch and A.one_batch:
         return _one_batch_with_decay(G, A, scale, decay, W, b, out, workspace)
     left, right = _preconditioned_rows(G, A, gy, x, workspace)
@@ -109,8 +112,6 @@ def _solve_in_order(kernels, rows):
 def _applied(side, rows, name, workspace):
     """[rows, 1] F_d^-1 in scratch memory; without rows, of the newest rows of the side itself."""
     if rows is None:
-        if not isinstance(side, SampleSide):
-            raise ValueError('a dense side has no rows of its own; pass gy and x')
         return side.latest_right()
     xp = side.xp
     out = workspace.take(name, (len(rows), side.dim), rows.dtype, xp)

@@ -70,7 +70,7 @@ class RowWindow:
         self.rows = None
         self.gram = None
         self.weights = np.zeros(length)
-        self.scales = np.zeros(length)
+        self.scales = np.zeros(0)
         self.newest = -1
         self.rows_of_newest = 0
 
@@ -81,9 +81,10 @@ class RowWindow:
         self._fit(rows)
         self.newest = (self.newest + 1) % self.length
         self.weights[self.newest] = 1.0 if first else weight
-        self.scales[self.newest] = scale
         self.rows_of_newest = len(rows)
         slot = self._slot()
+        self.scales[slot] = scale
+        self.scales[slot.start + len(rows):slot.stop] = 0
         block = self.rows[slot]
         block[:len(rows)] = rows
         block[len(rows):] = 0
@@ -111,12 +112,12 @@ class RowWindow:
     @property
     def trace(self):
         """Trace of the (truncated) running average."""
-        root = self._root()
+        root = self.roots()
         return (self.gram.diagonal() * root * root).sum()
 
     def damped(self, term, dtype=None):
         """(SampleSide, ok) of the average plus term I, factorised in ``dtype``."""
-        root = self._root()
+        root = self.roots()
         kernel, ok = damped_kernel(self.gram, root, term, dtype)
         start = self._slot().start
         latest = slice(start, start + self.rows_of_newest)
@@ -126,14 +127,15 @@ class RowWindow:
         size = len(self.rows) // self.length
         return slice(self.newest * size, (self.newest + 1) * size)
 
-    def _root(self):
+    def roots(self):
+        """Square roots of the s of every row held, (rows,): the average is R^T diag(s) R."""
         xp = chainer.backend.get_array_module(self.rows)
         size = len(self.rows) // self.length
-        root = np.repeat(np.sqrt(self.weights * self.scales), size)
+        root = np.sqrt(np.repeat(self.weights, size) * self.scales)
         return xp.asarray(root, self.rows.dtype)
 
     def _fit(self, rows):
-        """Make room for a batch; smaller ones are padded by rows that count for nothing."""
+        """Make room for a batch; smaller ones are padded by rows whose scale is 0."""
         xp = chainer.backend.get_array_module(rows)
         old_size = 0 if self.rows is None else len(self.rows) // self.length
         if len(rows) <= old_size:
@@ -143,6 +145,9 @@ class RowWindow:
         if old_size:
             grown[:, :old_size] = self.rows.reshape(self.length, old_size, -1)
         self.rows = grown.reshape(-1, rows.shape[1])
+        scales = np.zeros(shape[:2])
+        scales[:, :old_size] = self.scales.reshape(self.length, old_size)
+        self.scales = scales.ravel()
         self.gram = symmetric_product(self.rows.T)
         if self.bias:
             self.gram += 1

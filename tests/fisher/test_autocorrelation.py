@@ -54,7 +54,8 @@ def test_lag_sums(size, reach, step, groups, channels, n, rows):
 
 
 @pytest.mark.parametrize('size, k, pad, dilate', [
-    (7, 5, 2, 1), (7, 5, 0, 1), (7, 3, 1, 2), (2, 5, 2, 1), (3, 2, 4, 3), (5, 1, 0, 1), (6, 4, 1, 1)])
+    (7, 5, 2, 1), (7, 5, 0, 1), (7, 3, 1, 2), (2, 5, 2, 1), (3, 2, 4, 3), (5, 1, 0, 1),
+    (6, 4, 1, 1)])
 def test_a_window_is_the_image_without_what_it_leaves_out(size, k, pad, dilate):
     axis = Axis(size, k, pad, dilate)
     out = size + 2 * pad - dilate * (k - 1)
