@@ -38,7 +38,7 @@ FROM :=
 # $(call flag,name,value): --name value, or nothing where the value is empty
 flag = $(if $(strip $(2)),--$(1) $(2))
 
-.PHONY: help install test lint doctor table1 search
+.PHONY: help install test lint doctor cupy-audit table1 search
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,11 @@ lint: $(INSTALLED) ## ruff, and the order of the rooms
 
 doctor: $(INSTALLED) ## say what this machine can do
 	$(KFAC) doctor
+
+cupy-audit: ## look up the names of CuPy in use in its current release (no GPU needed, 2 GB)
+	$(MAKE) --no-print-directory install VENV=.venv-cupy EXTRAS=cuda13,mpi
+	.venv-cupy/bin/python -m pip install --quiet nvidia-nccl-cu13
+	.venv-cupy/bin/python -m chainer_kfac.compat.audit --write docs/compat.md
 
 table1: $(INSTALLED) ## the nine cells of Table 1 (PROFILE DATASET SEEDS OPTIMIZER BATCH JOBS HPARAMS FROM)
 	$(KFAC) table1 $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \

@@ -44,7 +44,7 @@ def test_names_are_found_behind_their_aliases():
 
 
 def test_the_page_covers_every_name_in_use():
-    """A new name of CuPy wants a new audit: python -m chainer_kfac.compat.audit --write ..."""
+    """A new name of CuPy wants a new audit: make cupy-audit."""
     looked_up = set(re.findall(r'^\| `([^`]+)`', PAGE.read_text(), re.MULTILINE))
     assert set(audit.used()) - looked_up == set()
     assert '**missing**' not in PAGE.read_text()
