@@ -9,7 +9,9 @@ import chainer
 import numpy as np
 
 from chainer_kfac.fisher.autocorrelation import patch_second_moment
-from chainer_kfac.linalg import symmetric_product
+from chainer_kfac.linalg import mirror_lower, symmetric_product
+
+_CHUNK_ELEMENTS = 1 << 21
 
 
 def linear_A(x, bias=True, *, batch_size=None):
@@ -128,10 +130,35 @@ def at_least_float32(array):
 def channel_product(x, scale):
     """scale * sum over examples and positions of the outer products of the channels, (C, C)."""
     xp = chainer.backend.get_array_module(x)
-    examples, channels = x.shape[:2]
-    maps = x.reshape(examples, channels, -1)
-    rows = xp.ascontiguousarray(maps.transpose(0, 2, 1)).reshape(-1, channels)
-    return symmetric_product(rows, scale=scale)
+    channels = x.shape[1]
+    maps = x.reshape(len(x), channels, -1)
+    positions = maps.shape[2]
+    total = xp.zeros((channels, channels), x.dtype)
+    chunk = max(1, _CHUNK_ELEMENTS // max(positions, channels) // channels)
+    for start in range(0, len(maps), chunk):
+        part = maps[start:start + chunk]
+        if positions > 2 * channels:
+            # Few channels: image by image, without moving the positions of all images together.
+            total += _image_products(part).sum(axis=0)
+        else:
+            rows = xp.ascontiguousarray(part.transpose(0, 2, 1)).reshape(-1, channels)
+            symmetric_product(rows, out=total, accumulate=True)
+    total *= scale
+    return mirror_lower(total)
+
+
+def _image_products(maps):
+    """maps maps^T for each image, (N, C, C).
+
+    In two halves, for NumPy would turn a matrix times its own transpose into a rank-k update,
+    which at these sizes is slower than the plain product.
+    """
+    xp = chainer.backend.get_array_module(maps)
+    examples, channels, _ = maps.shape
+    products = xp.empty((examples, channels, channels), maps.dtype)
+    for columns in (slice(0, channels // 2), slice(channels // 2, None)):
+        xp.matmul(maps, maps[:, columns].swapaxes(1, 2), out=products[:, :, columns])
+    return products
 
 
 def _check_rows(array):
