@@ -5,8 +5,10 @@ Its machine code is kept on disk, so that the next process only loads it. numba 
 function when its own source file changes, but not when a file that it inlines does; the cache's
 folder is therefore named after the sources of this package and the shape of the vector registers.
 """
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,33 +32,32 @@ LANES, REGISTERS = _vector_registers()
 
 
 def cache_directory() -> Path:
-    """Folder of the compiled kernels: the first of these that can be written.
+    """Folder of the compiled kernels: in the first of these places that can be written.
 
-    ``$NUMBA_CACHE_DIR``; ``__pycache__`` beside this file; ``$XDG_CACHE_HOME`` or ``~/.cache``;
-    the system's folder for temporary files.
+    ``$NUMBA_CACHE_DIR``; ``__pycache__`` beside this file; ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    Where none can, a temporary folder of this process: then each process compiles for itself.
     """
     digest = hashlib.sha256('{} {}'.format(LANES, REGISTERS).encode())
     for source in sorted(_SOURCES.glob('*.py')):
         digest.update(source.read_bytes())
     name = 'chainer_kfac-' + digest.hexdigest()[:16]
-    for root in _cache_roots():
-        directory = root / name
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(directory, os.W_OK):
+    for root in (os.environ.get('NUMBA_CACHE_DIR'), _SOURCES / '__pycache__',
+                 os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')):
+        directory = Path(root or '', name)
+        if root and _make_writable(directory):
             return directory
-    return Path(tempfile.mkdtemp(prefix=name))
+    directory = tempfile.mkdtemp(prefix=name)
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return Path(directory)
 
 
-def _cache_roots():
-    if os.environ.get('NUMBA_CACHE_DIR'):
-        yield Path(os.environ['NUMBA_CACHE_DIR'])
-    yield _SOURCES / '__pycache__'
-    yield Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    owner = os.getuid() if hasattr(os, 'getuid') else ''
-    yield Path(tempfile.gettempdir()) / 'cache-{}'.format(owner)
+def _make_writable(directory):
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError:
+        return False
 
 
 def kernel(signature: str):

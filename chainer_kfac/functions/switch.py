@@ -58,7 +58,7 @@ def using(flag: bool = True):
 def warm_up() -> None:
     """Load every kernel, compiling what is not in the cache, and enable nothing."""
     _nodes()
-    importlib.import_module('chainer_kfac.functions.warp').warm_up()
+    importlib.import_module('chainer_kfac.functions.warp')
 
 
 def _new(cls, *args, **kwargs):
