@@ -10,8 +10,11 @@ backprop), `close` (after each backprop), `update_factors`, `update_inverses`, `
 import chainer
 
 from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.fisher.cost import Layer
 from chainer_kfac.fisher.estimate import Batch, Estimate, Use
+from chainer_kfac.fisher.factors import at_least_float32
 from chainer_kfac.fisher.kronecker import KroneckerFactors
+from chainer_kfac.fisher.moving import as_matrix
 from chainer_kfac.fisher.recovery import Recovery
 from chainer_kfac.linalg import Workspace
 
@@ -22,27 +25,32 @@ class FisherBlock:
     Args:
         link (chainer.Link): has a weight ``W`` and a bias ``b``, which may be None.
         name (str): where the link is in the model, for messages.
+        workspace (Workspace or None): scratch memory, shared between the blocks of an optimizer.
 
     Attributes:
         factors (KroneckerFactors): running averages and inverses.
         estimate (Estimate): what this step has recorded.
         fresh (bool): whether the averages took this step's estimate in.
+        planned (bool): whether the path of `factors` has been chosen.
+        keeps_rows (bool): whether `estimate` has the rows that the factors are made of.
         stabilised (bool): multiply the damping by the optimizer's ``stab_coeff``; for
             normalisation layers, whose factors are badly scaled.
     """
 
     function_class: type
+    keeps_rows = False
     stabilised = False
 
-    def __init__(self, link: chainer.Link, name: str):
+    def __init__(self, link: chainer.Link, name: str, workspace: Workspace | None = None):
         self.link = link
         self.name = name
         self.groups = 1
-        self.factors = KroneckerFactors(self.b is not None)
+        self.workspace = workspace or Workspace()
+        self.factors = KroneckerFactors(self.b is not None, self.workspace)
         self.estimate = Estimate()
-        self.fresh = False
+        self.fresh = self.planned = False
         self.uses: list[Use] = []
-        self._workspace = Workspace()
+        self._own = Workspace()
 
     def use_of(self, function, x, gy) -> Use:
         """The `Use` that a call of ``function`` with input ``x`` and output gradient ``gy`` was."""
@@ -67,9 +75,26 @@ class FisherBlock:
         return self.link.b
 
     @property
+    def A(self):
+        """Running average of the input factor as a matrix, or None before the first."""
+        return as_matrix(self.factors.A)
+
+    @property
+    def G(self):
+        """Running average of the output-gradient factor as a matrix, or None."""
+        return as_matrix(self.factors.G)
+
+    @property
     def params(self) -> list[chainer.Parameter]:
         """The parameters the block covers."""
         return [self.W] if self.b is None else [self.W, self.b]
+
+    @property
+    def layer(self) -> Layer:
+        """The sizes of one group in the forward pass that was just recorded."""
+        outputs = len(self.W.array)
+        return Layer(sum(use.rows for use in self.uses), outputs // self.groups,
+                     self.W.size // outputs + (self.b is not None))
 
     @property
     def enabled(self) -> bool:
@@ -133,9 +158,9 @@ class FisherBlock:
     @property
     def has_new_factors(self) -> bool:
         """Whether this step's estimate can be taken into the running averages."""
-        path, estimate = self.factors.path, self.estimate
-        return ((estimate.has_rows if path.rows_A else estimate.A is not None)
-                and (estimate.has_rows if path.rows_G else estimate.G is not None))
+        estimate = self.estimate
+        return all(matrix is not None or rows is not None for matrix, rows in (
+            (estimate.A, estimate.rows_A[0]), (estimate.G, estimate.rows_G[0])))
 
     def update_factors(self, weight_of_new: float) -> None:
         """Take the step's factors into the running averages."""
@@ -146,15 +171,6 @@ class FisherBlock:
         """Invert the damped averages."""
         return self.factors.invert(damping, pi_type, use_cholesky)
 
-    def precondition_rows(self, *, decay: float):
-        """The same for the gradient of this step, from its rows, with coupled weight decay."""
-        arrays = [param.array for param in self.params]
-        out = self._directions(arrays)
-        W, b = (*arrays, None)[:2]
-        self.factors.precondition_rows(
-            self.estimate, self.fresh, (*out, None)[:2], decay=decay, W=W, b=b)
-        return out
-
     def precondition(self, grads):
         """G_d^-1 D A_d^-1 of the block's gradients.
 
@@ -164,8 +180,17 @@ class FisherBlock:
             list of arrays of the same shapes, in memory that the next call reuses.
         """
         out = self._directions(grads)
-        weight, bias = self._grouped(grads)
-        self.factors.precondition(weight, bias, self._grouped(out))
+        weight, bias = self.grouped(grads)
+        self.factors.precondition(weight, bias, self.grouped(out))
+        return out
+
+    def precondition_rows(self, *, decay: float):
+        """`precondition` of this step's gradient, from its rows, with coupled weight decay."""
+        arrays = [at_least_float32(param.array) for param in self.params]
+        out = self._directions(arrays)
+        W, b = (*arrays, None)[:2]
+        self.factors.precondition_rows(
+            self.estimate, self.fresh, (*out, None)[:2], decay=decay, W=W, b=b)
         return out
 
     def end_step(self) -> None:
@@ -174,14 +199,14 @@ class FisherBlock:
         self.estimate.clear()
         self.fresh = False
 
-    def _grouped(self, arrays):
-        """Weight (groups, n, d) and bias (groups, n) or None, as views."""
+    def grouped(self, arrays):
+        """Arrays like `params` by groups: (groups, n, d) and (groups, n) or None, as views."""
         weight = arrays[0].reshape(self.groups, len(arrays[0]) // self.groups, -1)
         return weight, arrays[1].reshape(weight.shape[:2]) if len(arrays) > 1 else None
 
     def _directions(self, like):
         xp = chainer.backend.get_array_module(like[0])
-        return [self._workspace.take(i, array.shape, array.dtype, xp)
+        return [self._own.take(i, array.shape, array.dtype, xp)
                 for i, array in enumerate(like)]
 
     # State
@@ -194,5 +219,6 @@ class FisherBlock:
     def serialize(self, serializer, *, with_inverses: bool = True) -> None:
         """Save or load the state; ``with_inverses`` is false if the next step rebuilds them."""
         self.groups = serializer('groups', self.groups)
+        self.planned = serializer('planned', self.planned)
         self.factors.serialize(serializer, with_inverses=with_inverses)
         self.estimate.serialize(serializer['estimate'])

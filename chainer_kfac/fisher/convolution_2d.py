@@ -29,7 +29,8 @@ class Convolution2DBlock(FisherBlock):
 
     def input_factor(self, function, x, bias):
         return conv_A(x, self.W.shape[2:], (function.sy, function.sx), (function.ph, function.pw),
-                      (function.dy, function.dx), function.groups, bias)
+                      (function.dy, function.dx), function.groups, bias,
+                      workspace=self.workspace)
 
     def output_factor(self, gy):
         return conv_G(gy, self.groups)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import chainer
 
 from chainer_kfac.fisher.factors import at_least_float32
-from chainer_kfac.fisher.state import is_loading, serialize_array
+from chainer_kfac.fisher.state import serialize_array
 
 
 class Batch(NamedTuple):
@@ -101,7 +101,7 @@ class Estimate:
 
     @property
     def inputs(self):
-        """x: the input rows of all micro-batches; A = `scale_A` [x, 1]^T [x, 1]."""
+        """x: the input rows of all micro-batches."""
         return self._whole('x', 1.0)
 
     @property
@@ -110,17 +110,19 @@ class Estimate:
         return self._whole('gy', self.terms)
 
     @property
-    def fisher_rows(self):
-        """g: the rows of the Fisher matrix; G = `scale_G` g^T g. Often `gradients` itself."""
-        return self._whole('sampled', self.terms) if self.is_sampled else self.gradients
+    def rows_A(self):
+        """(x, s) with A = s [x, 1]^T [x, 1]; (None, s) without rows."""
+        return self.inputs if self.has_rows else None, 1.0 / (self.examples or 1.0)
 
     @property
-    def scale_A(self) -> float:
-        return 1.0 / self.examples
-
-    @property
-    def scale_G(self) -> float:
-        return self.terms ** 2 / (self.share or 1.0)
+    def rows_G(self):
+        """(g, s) with G = s g^T g; for the empirical Fisher g is `gradients` itself."""
+        rows = None
+        if self.is_sampled:
+            rows = self._whole('sampled', self.terms)
+        elif self.has_rows:
+            rows = self.gradients
+        return rows, self.terms ** 2 / (self.share or 1.0)
 
     def _whole(self, name, total):
         if name not in self._joined:
@@ -144,11 +146,14 @@ class Estimate:
         self.G = serialize_array(serializer, 'G', self.G)
         for name in ('examples', 'terms', 'share'):
             setattr(self, name, serializer(name, float(getattr(self, name))))
+        self._joined = {}
         for name, kept in self._rows.items():
-            whole = _joined(kept, 1.0) if kept and not is_loading(serializer) else None
-            whole = serialize_array(serializer, name, whole)
-            if is_loading(serializer):
-                self._rows[name] = [] if whole is None else [(whole, 1.0)]
+            parts = serializer('parts_' + name, len(kept))
+            kept = (kept + [(None, 1.0)] * parts)[:parts]
+            self._rows[name] = [
+                (serialize_array(serializer, '{}_{}'.format(name, i), rows),
+                 serializer('weight_{}_{}'.format(name, i), float(weight)))
+                for i, (rows, weight) in enumerate(kept)]
 
     def to_device(self, device):
         """Move to a device, after loading."""

@@ -4,13 +4,14 @@ An average is a matrix, or, where the block's `Path` says so, the rows of the ne
 """
 import chainer
 
-from chainer_kfac.fisher import ema, state
+from chainer_kfac.fisher import state
 from chainer_kfac.fisher.estimate import Estimate
 from chainer_kfac.fisher.general_inverse import general_sides
+from chainer_kfac.fisher.moving import as_matrix, move_matrix, move_window
 from chainer_kfac.fisher.path import Path
 from chainer_kfac.fisher.precondition import precondition_dense, precondition_rows
 from chainer_kfac.fisher.recovery import Recovery, damped_sides
-from chainer_kfac.fisher.sample_space import RowWindow
+from chainer_kfac.linalg import Workspace
 
 
 class KroneckerFactors:
@@ -18,18 +19,20 @@ class KroneckerFactors:
 
     Args:
         bias (bool): whether the last row and column of A belong to a bias.
+        workspace (Workspace or None): scratch memory, which may be shared between blocks.
 
     Attributes:
         A, G: running averages, undamped: arrays (m, m) and (n, n), with groups of channels
             (groups, m, m) and (groups, n, n), or `RowWindow`s; None until the first update.
         sides: list over groups of (side of A, side of G), which apply the damped inverses; None
             until `invert` succeeded.
-        path (Path): how the work is done; fixed once there is an average.
+        path (Path): how the work is done.
     """
 
-    def __init__(self, bias: bool):
+    def __init__(self, bias: bool, workspace: Workspace | None = None):
         self.bias = bias
         self.path = Path()
+        self._workspace = workspace or Workspace()
         self.A = self.G = None
         self.sides = None
 
@@ -39,17 +42,24 @@ class KroneckerFactors:
         return self.A is not None and self.G is not None
 
     def update(self, estimate: Estimate, weight_of_new: float) -> None:
-        """Take a step's factors into the running averages."""
-        if self.path.rows_A:
-            self.A = self.A or RowWindow(self.path.window, self.bias)
-            self.A.push(estimate.inputs, estimate.scale_A, weight_of_new)
+        """Take a step's finite factors, or the rows they are made of, into the averages."""
+        path, shared = self.path, self._workspace
+        if path.rows_A:
+            self.A = move_window(self.A, *estimate.rows_A, weight_of_new, length=path.window,
+                                 bias=self.bias)
         else:
-            self.A = ema.update(self.A, estimate.A, weight_of_new)
-        if self.path.rows_G:
-            self.G = self.G or RowWindow(self.path.window)
-            self.G.push(estimate.fisher_rows, estimate.scale_G, weight_of_new)
+            self.A = move_matrix(self.A, estimate.A, *estimate.rows_A, weight_of_new,
+                                 bias=self.bias, workspace=shared)
+        if path.rows_G:
+            self.G = move_window(self.G, *estimate.rows_G, weight_of_new, length=path.window)
         else:
-            self.G = ema.update(self.G, estimate.G, weight_of_new)
+            self.G = move_matrix(self.G, estimate.G, *estimate.rows_G, weight_of_new,
+                                 workspace=shared)
+
+    def leave_rows(self) -> None:
+        """Keep the averages as matrices from now on; the inverses in use stay as they are."""
+        self.A, self.G = as_matrix(self.A), as_matrix(self.G)
+        self.path = self.path._replace(rows_A=False, rows_G=False, window=1)
 
     def invert(self, damping: float, pi_type: str, use_cholesky: bool) -> Recovery:
         """Rebuild `sides` from the averages; they are None if every attempt failed.
@@ -79,7 +89,7 @@ class KroneckerFactors:
         """
         for j, (A, G) in enumerate(self.sides):
             parts = [None if array is None else array[j] for array in (weight, bias, *out)]
-            precondition_dense(G, A, *parts[:2], out=tuple(parts[2:]))
+            precondition_dense(G, A, *parts[:2], out=tuple(parts[2:]), workspace=self._workspace)
 
     def precondition_rows(self, estimate: Estimate, fresh: bool, out, *,
                           decay=0.0, W=None, b=None) -> None:
@@ -98,7 +108,8 @@ class KroneckerFactors:
         own_A = fresh and self.path.rows_A
         own_G = fresh and self.path.rows_G and not estimate.is_sampled
         precondition_rows(G, A, None if own_G else estimate.gradients,
-                          None if own_A else estimate.inputs, decay=decay, W=W, b=b, out=out)
+                          None if own_A else estimate.inputs, decay=decay, W=W, b=b, out=out,
+                          workspace=self._workspace)
 
     def to_device(self, device: chainer.backend.Device) -> None:
         """Move the state to ``device``."""

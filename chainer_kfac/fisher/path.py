@@ -24,5 +24,5 @@ class Path(NamedTuple):
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether the inputs and output gradients are needed after backprop."""
+        """Whether the rows of inputs and output gradients must be at hand in a step."""
         return self.rows_A or self.rows_G or self.thin

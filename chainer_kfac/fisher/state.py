@@ -45,7 +45,7 @@ def serialize_average(serializer, average):
 
 def serialize_side(serializer, side, average):
     """The same for a damped side, not None; one in sample space shares its ``average``'s rows."""
-    if isinstance(average, RowWindow):
+    if serializer('in_sample_space', isinstance(side, SampleSide)):
         return _sample_side(serializer, side, average)
     solve = serializer('solve', side is not None and side.solve)
     bias = serializer('bias', side is not None and bool(side.bias))
@@ -67,21 +67,24 @@ def side_to(device: chainer.backend.Device, side, average) -> None:
     """Move a damped side, in place, next to its average."""
     if isinstance(side, DenseSide):
         side.matrix = device.send(side.matrix)
-    else:
-        side.rows, side.root, side.kernel = (
-            average.rows, *device.send((side.root, side.kernel)))
+        return
+    side.root, side.kernel = device.send((side.root, side.kernel))
+    side.rows = average.rows if isinstance(average, RowWindow) else device.send(side.rows)
 
 
 def _sample_side(serializer, side, average):
+    rows = None if isinstance(average, RowWindow) or is_loading(serializer) else side.rows
+    rows = serialize_array(serializer, 'rows', rows)    # only where the average has left them
     if not is_loading(serializer):
         serializer('root', side.root)
         serializer('kernel', side.kernel)
         serializer('term', float(side.term))
+        serializer('bias', bool(side.bias))
         serializer('latest', np.array([side.latest.start, side.latest.stop]))
         return side
     return SampleSide(
-        average.rows, _array(serializer, 'root', None), _array(serializer, 'kernel', None),
-        serializer('term', 0.0), average.bias,
+        average.rows if rows is None else rows, _array(serializer, 'root', None),
+        _array(serializer, 'kernel', None), serializer('term', 0.0), serializer('bias', False),
         slice(*_array(serializer, 'latest', None).tolist()))
 
 

@@ -4,6 +4,8 @@ Empirical Fisher: the output gradients of the loss itself, at the data's labels.
 one further pass with labels drawn from the model. Exact: one further pass per output. The further
 passes go through the same graph and compute no parameter gradients.
 """
+from collections.abc import Callable
+
 import chainer
 import numpy as np
 
@@ -14,7 +16,8 @@ from chainer_kfac.optimizers.recorder import Recorder
 
 
 def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Generator, *,
-             factors: bool, loss_scale: float | None) -> Batch:
+             factors: bool, loss_scale: float | None,
+             plan: Callable[[], None] = lambda: None) -> Batch:
     """Run ``loss.backward()`` and let ``blocks`` take in what it says about them.
 
     Args:
@@ -24,6 +27,7 @@ def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Gene
         random: draws the labels of 'mc'.
         factors: whether new factors are wanted from this pass.
         loss_scale: factor on the loss, undone in the factors but not in the gradients.
+        plan: called when the blocks have recorded the loss' own pass.
     Returns:
         Batch
     Raises:
@@ -33,6 +37,7 @@ def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Gene
     distribution = output_fisher.require(loss, fisher) if sampled else output_fisher.find(loss)
     with Recorder(blocks, want_A=factors, want_G=factors and not sampled):
         loss.backward(loss_scale=loss_scale)
+    plan()
     if sampled:
         if fisher == 'exact':
             seeds = distribution.exact_seeds()

@@ -6,6 +6,7 @@ import chainer
 
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher import FisherBlock
+from chainer_kfac.linalg import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -17,11 +18,12 @@ def blocks_of(model: chainer.Link, constructor: Callable) -> list[FisherBlock]:
     """
     blocks = []
     seen = set()
+    workspace = Workspace()
     for name, link in model.namedlinks():
         block_class = constructor(link)
         if block_class is None:
             continue
-        block = block_class(link, name)
+        block = block_class(link, name, workspace)
         if id(block.W) not in seen:
             seen.add(id(block.W))
             blocks.append(block)

@@ -1,12 +1,13 @@
 """K-FAC as a Chainer optimizer: the order of one step."""
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import chainer
 
 from chainer_kfac import fisher as fisher_blocks
 from chainer_kfac.fisher.damping import effective_damping
 from chainer_kfac.fisher.ema import weight_of_new
-from chainer_kfac.optimizers import coverage, hyperparameters
+from chainer_kfac.fisher.path import Path
+from chainer_kfac.optimizers import coverage, hyperparameters, planning
 from chainer_kfac.optimizers.finite import all_finite
 from chainer_kfac.optimizers.hyperparameters import Interval
 from chainer_kfac.optimizers.recording import RecordingMethod
@@ -61,6 +62,9 @@ class KFAC(RecordingMethod):
         kl_clip (float or None): scale the preconditioned gradients such that
             lr^2 sum(gradient * preconditioned gradient) does not exceed it.
         seed (int): of the labels drawn for 'mc'.
+        paths (str, `Path`, mapping or None): force how layers are computed, all by one word or
+            path, or each by its name: 'inverse', 'solve', 'thin' or 'rows'. By default a cost
+            model and a timing choose: `chainer_kfac.optimizers.planning`.
 
     Attributes:
         t (int): updates so far, made or skipped.
@@ -79,9 +83,10 @@ class KFAC(RecordingMethod):
             loss_scale: float | None = None, adjust_momentum: bool = False, acc_iters: int = 1, *,
             ema_weighs: str = 'new', fisher: str = 'empirical',
             factor_update_interval: Interval = 1, inverse_update_interval: Interval = 1,
-            kl_clip: float | None = None, seed: int = 0):
+            kl_clip: float | None = None, seed: int = 0,
+            paths: str | Path | Mapping[str, str | Path] | None = None):
         given = locals()
-        super().__init__(constructor or fisher_blocks.block_class, seed,
+        super().__init__(constructor or fisher_blocks.block_class, seed, paths,
                          **{name: given[name] for name in hyperparameters.NAMES})
 
     # One step: a subclass may replace phases, but not their order
@@ -141,6 +146,7 @@ class KFAC(RecordingMethod):
         weight = weight_of_new(self.cov_ema_decay, self.ema_weighs)
         for block in self.blocks:
             if block.has_new_factors:
+                planning.keep_within_tolerance(self, block)
                 block.update_factors(weight)
         self._last_factors = self.t
         self.diagnostics['factor_updates'] += 1

@@ -6,7 +6,7 @@ import numpy as np
 from chainer.optimizer import HyperparameterProxy
 
 from chainer_kfac.exceptions import ConfigError
-from chainer_kfac.optimizers import coverage, hyperparameters
+from chainer_kfac.optimizers import coverage, hyperparameters, planning
 from chainer_kfac.optimizers.backprop import backprop
 from chainer_kfac.optimizers.diagnostics import Diagnostics
 from chainer_kfac.optimizers.finite import all_finite
@@ -20,6 +20,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
     Args:
         constructor (callable): takes a link and returns a `FisherBlock` class or None.
         seed (int): of the labels drawn for the sampled Fisher.
+        paths: as `KFAC` takes it.
         hyperparameters: those of `hyperparameters.NAMES`.
 
     Attributes:
@@ -27,13 +28,14 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         diagnostics (dict): counts of what happened, see `chainer_kfac.optimizers.diagnostics`.
     """
 
-    def __init__(self, constructor: Callable, seed: int, **given):
+    def __init__(self, constructor: Callable, seed: int, paths, **given):
         super().__init__()
         for name in hyperparameters.NAMES:
             setattr(self.hyperparam, name, given[name])
         hyperparameters.check(self.hyperparam)
         self.constructor = constructor
         self.seed = seed
+        self.paths = paths
         self._forget()
 
     lr = HyperparameterProxy('lr')
@@ -101,9 +103,10 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
             self._failure = 'the loss is {}'.format(float(loss.array))
         random = np.random.default_rng([self.seed, self._draws])
         self._draws += 1
+        blocks = [block for block in self.blocks if block.enabled]
         self._batch = backprop(
-            loss, [block for block in self.blocks if block.enabled], self.fisher, random,
-            factors=self.factors_due, loss_scale=self._loss_scale)
+            loss, blocks, self.fisher, random, factors=self.factors_due,
+            loss_scale=self._loss_scale, plan=lambda: planning.plan(self, blocks))
 
     def _prepare(self):
         if not self._is_announced:
@@ -144,9 +147,12 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         """Whether this update refreshes the inverses."""
         return self._due('inverse_update_interval', self._last_inverses)
 
+    def interval(self, name: str) -> int:
+        """The value in force of 'factor_update_interval' or 'inverse_update_interval'."""
+        return hyperparameters.interval_at(name, getattr(self, name), self.t)
+
     def _due(self, name, last):
-        interval = hyperparameters.interval_at(name, getattr(self, name), self.t)
-        return last < 0 or self.t - last >= interval
+        return last < 0 or self.t - last >= self.interval(name)
 
     def _note_overflow(self, overflow):
         """Tell Chainer's dynamic loss scaling, which halves the scale after an overflow."""

@@ -33,7 +33,7 @@ class Mixed(chainer.Chain):
 def test_coverage_is_logged_once(caplog):
     net = Mixed()
     optimizer = KFAC().setup(net)
-    with caplog.at_level(logging.INFO, 'chainer_kfac'):
+    with caplog.at_level(logging.INFO, 'chainer_kfac.optimizers.coverage'):
         for _ in range(2):
             optimizer.update(small_nets.Loss(net), *small_nets.images(6, 'float32'))
     assert [record.getMessage() for record in caplog.records] == [

@@ -9,7 +9,7 @@ from chainer.optimizer import HyperparameterProxy
 from numpy.testing import assert_allclose, assert_array_equal
 
 from chainer_kfac.exceptions import ConfigError
-from chainer_kfac.fisher import LinearBlock
+from chainer_kfac.fisher import Convolution2DBlock, LinearBlock
 from chainer_kfac.optimizers import KFAC, hyperparameters
 
 SIGNATURE = {
@@ -115,12 +115,14 @@ def test_intervals_count_from_the_last_refresh():
 
 
 def test_no_factors_are_computed_between_refreshes(monkeypatch):
-    net = small_nets.build('perceptron')
+    net = small_nets.build('conv')
     optimizer = KFAC(factor_update_interval=5, inverse_update_interval=5).setup(net)
     calls = []
-    original = LinearBlock.input_factor
-    monkeypatch.setattr(LinearBlock, 'input_factor',
-                        lambda *args: calls.append(1) or original(*args))
+    for block_class, name in (
+            (Convolution2DBlock, 'input_factor'), (LinearBlock, 'update_factors')):
+        original = getattr(block_class, name)
+        monkeypatch.setattr(block_class, name, lambda *args, call=original: (
+            calls.append(1) or call(*args)))
     for step in range(5):
         optimizer.update(small_nets.Loss(net), *small_nets.images(6, seed=step))
     assert len(calls) == 2

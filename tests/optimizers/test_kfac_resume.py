@@ -7,6 +7,7 @@ from chainer import training
 from chainer.training import extensions
 from numpy.testing import assert_array_equal
 
+from chainer_kfac.fisher.path import Path
 from chainer_kfac.optimizers import KFAC
 
 CASES = {
@@ -21,6 +22,13 @@ CASES = {
     'exact': ('perceptron', 'float32', {'fisher': 'exact'}),
     'momentum tied to lr': ('perceptron', 'float32', {'adjust_momentum': True}),
     'accumulation': ('conv', 'float32', {'acc_iters': 3}),
+    'rows': ('perceptron', 'float32', {'paths': 'rows'}),
+    'rows in micro-batches': ('perceptron', 'float32', {'paths': 'rows', 'acc_iters': 3}),
+    'rows at intervals': ('perceptron', 'float32', {
+        'paths': 'rows', 'factor_update_interval': 3, 'inverse_update_interval': 3}),
+    'sampled rows': ('shared', 'float32', {'paths': {'/fc': 'rows'}, 'fisher': 'mc'}),
+    'thin solves': ('perceptron', 'float32', {
+        'paths': Path(solve=True, thin=True), 'inverse_update_interval': 3}),
     'half precision': ('conv', 'float16', {'loss_scale': 128.0}),
 }
 
@@ -51,8 +59,9 @@ def assert_same_state(net, optimizer, other, other_optimizer):
         assert_array_equal(param.array, other_param.array, err_msg=name)
         assert_array_equal(param.update_rule.state['v'], other_param.update_rule.state['v'])
     for block, other_block in zip(optimizer.blocks, other_optimizer.blocks, strict=True):
-        assert_array_equal(block.factors.A, other_block.factors.A)
-        assert_array_equal(block.factors.G, other_block.factors.G)
+        assert block.factors.path == other_block.factors.path
+        assert_array_equal(block.A, other_block.A)
+        assert_array_equal(block.G, other_block.G)
     assert optimizer.t == other_optimizer.t
     assert dict(optimizer.diagnostics) == dict(other_optimizer.diagnostics)
 

@@ -3,9 +3,10 @@ import chainer.functions as F
 import numpy as np
 import pytest
 import small_nets
-from chainer.optimizer_hooks import WeightDecay
+from chainer.optimizer_hooks import GradientClipping, WeightDecay
 from dense_kfac import DenseKFAC
 
+from chainer_kfac.fisher.path import Path
 from chainer_kfac.optimizers import KFAC
 
 HYPER = {'lr': 0.1, 'momentum': 0.7, 'cov_ema_decay': 0.8, 'damping': 0.05}
@@ -21,7 +22,7 @@ def change(before, after):
 
 
 def assert_same_training(name, dtype='float64', steps=3, examples=6, squared_error=False,
-                         **hyper):
+                         paths=None, tolerance=None, **hyper):
     """The package and the reference move the weights alike; errors relative to the move."""
     net = small_nets.build(name, dtype)
     reference = small_nets.build(name)
@@ -31,7 +32,7 @@ def assert_same_training(name, dtype='float64', steps=3, examples=6, squared_err
     hyper = {**HYPER, **hyper}
     dense = DenseKFAC(reference, squared_error=squared_error, **hyper)
     decay = hyper.pop('weight_decay', 0.0)
-    optimizer = KFAC(**hyper)
+    optimizer = KFAC(paths=paths, **hyper)
     if dtype == 'float16':
         optimizer.use_fp32_update()
     optimizer.setup(net)
@@ -48,7 +49,7 @@ def assert_same_training(name, dtype='float64', steps=3, examples=6, squared_err
         wanted = change(before, params(reference))
         error = change(params(reference), params(net))
         assert np.linalg.norm(wanted) > 1e-3
-        assert np.linalg.norm(error) < TOLERANCE[dtype] * np.linalg.norm(wanted)
+        assert np.linalg.norm(error) < (tolerance or TOLERANCE[dtype]) * np.linalg.norm(wanted)
     assert optimizer.diagnostics['updates'] == steps
     assert optimizer.diagnostics['float64_retries'] == 0
 
@@ -98,3 +99,55 @@ def test_even_split_of_the_damping():
 
 def test_many_steps():
     assert_same_training('conv, dilated', steps=12)
+
+
+PATHS = ['inverse', 'solve', 'thin', 'rows', Path(solve=True, thin=True),
+         Path(rows_A=True, window=11), Path(rows_G=True, window=11, thin=True),
+         Path(solve=True, rows_A=True, window=11, thin=True)]
+
+
+@pytest.mark.parametrize('dtype', ['float64', 'float32', 'float16'])
+@pytest.mark.parametrize('weight_decay', [0.0, 1e-2])
+@pytest.mark.parametrize('path', PATHS, ids=str)
+def test_every_path(path, weight_decay, dtype):
+    """0.8 of the average is new, so a window of 11 batches leaves out 2e-8 of its weight."""
+    tolerance = {'float64': 1e-6, 'float32': 1e-3, 'float16': 3e-2}[dtype]
+    assert_same_training('perceptron', dtype, steps=3, weight_decay=weight_decay, paths=path,
+                         tolerance=tolerance)
+
+
+@pytest.mark.parametrize('fisher', ['empirical', 'mc', 'exact'])
+@pytest.mark.parametrize('path', PATHS, ids=str)
+@pytest.mark.parametrize('name', ['linear without bias', 'shared'])
+def test_every_path_and_fisher(name, path, fisher):
+    paths = path
+    if name == 'shared':
+        paths = {'/fc': path, '/out': path}
+    assert_same_training(name, fisher=fisher, paths=paths, tolerance=1e-6)
+
+
+@pytest.mark.parametrize('path', ['rows', 'thin', Path(solve=True, thin=True)], ids=str)
+@pytest.mark.parametrize('interval', [2, 3])
+def test_paths_between_refreshes(path, interval):
+    assert_same_training('perceptron', paths=path, factor_update_interval=interval,
+                         inverse_update_interval=interval, steps=7, tolerance=1e-6)
+
+
+def test_a_window_equals_the_average_long_after_it_is_full():
+    assert_same_training('linear', paths=Path(rows_A=True, rows_G=True, window=4, thin=True),
+                         cov_ema_decay=0.99, steps=12, tolerance=1e-6)
+
+
+@pytest.mark.parametrize('path', ['thin', 'rows'])
+def test_a_hook_of_another_kind_is_preconditioned_along_any_path(path):
+    x, t = small_nets.images(6)
+    found = []
+    for paths in ('inverse', path):
+        net = small_nets.build('perceptron')
+        optimizer = KFAC(paths=paths, **HYPER).setup(net)
+        optimizer.add_hook(GradientClipping(1e-2))
+        optimizer.add_hook(WeightDecay(1e-2))
+        for _ in range(3):
+            optimizer.update(small_nets.Loss(net), x, t)
+        found.append(np.concatenate([param.array.ravel() for param in net.params()]))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
