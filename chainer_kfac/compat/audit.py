@@ -1,7 +1,7 @@
 """Look up every name of CuPy that Chainer, ChainerMN and this package use.
 
     python -m chainer_kfac.compat.audit            # the table, exit code 1 if a name is unaccounted
-    python -m chainer_kfac.compat.audit --write docs/compat.md
+    python -m chainer_kfac.compat.audit --write docs/compat.md         # make cupy-audit
 
 Needs CuPy and NCCL (``pip install cupy-cuda13x nvidia-nccl-cu13``), and no GPU. A name that the
 installed CuPy lacks has to be explained below: where Chainer uses it, and why that is no loss.
