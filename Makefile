@@ -50,7 +50,7 @@ $(INSTALLED): setup.py Makefile
 	@echo 'installing into $(VENV) with $(PYTHON)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip 'setuptools<81' wheel
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[$(EXTRAS)]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[$(EXTRAS)]'
 	@touch $@
 
 test: $(INSTALLED) ## run the tests (TEST_ARGS='-k name')
