@@ -58,7 +58,10 @@ def explicit_second_moment(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=T
 
 
 def spectral_second_moment(x, ksize, pad=0, dilate=1, groups=1, bias=True, *, workspace=None):
-    """`patch_second_moment` at stride 1 from sums over whole images and their borders."""
+    """`patch_second_moment` at stride 1 from sums over whole images and their borders.
+
+    Rounding errors are relative to the images' sum of squares: about 4e-7 of it in float32.
+    """
     workspace = workspace or Workspace()
     xp = chainer.backend.get_array_module(x)
     shape = x.shape[1:], pair(ksize), pair(pad), pair(dilate), groups
