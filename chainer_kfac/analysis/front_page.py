@@ -5,7 +5,8 @@ from chainer_kfac.analysis import markdown, table1, table1_text
 
 BEGIN = '<!-- results: written by "chainer-kfac promote", not by hand -->'
 END = '<!-- end of results -->'
-NOTHING = ('No run has been promoted yet. `make table1` trains on your machine and prints the table.')
+NOTHING = ('No run has been promoted yet. `make table1` trains on your machine and prints the '
+           'table.')
 
 _HEADERS = ('Optimizer', 'Batch', 'Paper', 'Ours, best epoch', 'Difference', 'Seeds', 'Note')
 _PREFERENCE = ('paper', 'short')
