@@ -8,8 +8,8 @@ examples:
   chainer-kfac promote runs/table1/short/cifar10/*/seed*
 
 Configurations, logs, results and figures are copied to the same place below TARGET, snapshots
-never. The tables there are written anew, and with them the table in the README.md beside TARGET. A copy
-that is there already stays as it is; a different result in its place is refused.
+never. The tables there are written anew, and with them the table in the README.md beside TARGET.
+A copy that is there already stays as it is; a different result in its place is refused.
 """
 
 logger = logging.getLogger(__name__)
