@@ -126,11 +126,16 @@ def optimizer(config: RunConfig, target: chainer.Link) -> chainer.GradientMethod
 
 
 def updater(config: RunConfig, iterator, built: chainer.GradientMethod, device):
-    """The updater that takes a batch, whole or in ``acc_iters`` parts, to one update."""
+    """The updater that takes a batch, whole or in ``acc_iters`` parts, to one update.
+
+    The model is on the device already; batches are sent there.
+    """
     scale = None if config.optimizer == 'kfac' else config.loss_scale  # K-FAC has its own
     if config.acc_iters == 1:
-        return StandardUpdater(iterator, built, converter(config), device, loss_scale=scale)
-    return MicroBatchUpdater(iterator, built, converter(config), device, config.acc_iters, scale)
+        return StandardUpdater(iterator, built, converter(config), input_device=device,
+                               loss_scale=scale)
+    return MicroBatchUpdater(iterator, built, converter(config), input_device=device,
+                             parts=config.acc_iters, loss_scale=scale)
 
 
 def has_masters(config: RunConfig) -> bool:

@@ -15,13 +15,14 @@ class MicroBatchUpdater(StandardUpdater):
     optimizers the gradients are added up here. What the parts report is averaged.
 
     Args:
-        iterator, optimizer, converter, device, loss_scale: as StandardUpdater's.
+        iterator, optimizer, converter, input_device, loss_scale: as StandardUpdater's.
         parts (int): number of micro-batches; divides the batch size.
     """
 
-    def __init__(self, iterator, optimizer, converter, device, parts: int,
+    def __init__(self, iterator, optimizer, converter, *, input_device, parts: int,
                  loss_scale: float | None = None):
-        super().__init__(iterator, optimizer, converter, device, loss_scale=loss_scale)
+        super().__init__(iterator, optimizer, converter, input_device=input_device,
+                         loss_scale=loss_scale)
         self._parts = parts
         self._gradients = GradientSum()
 
