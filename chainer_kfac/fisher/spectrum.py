@@ -8,7 +8,37 @@ that all the work is matrix multiplication in the dtype of the images.
 import chainer
 import numpy as np
 
-_SUMS_BYTES = 1 << 26
+from chainer_kfac.functions import threads
+
+_SUMS_BYTES = 1 << 27
+_LANES = 4
+
+
+class Chunks:
+    """A batch of images, a few examples at a time.
+
+    Args:
+        images (array, (rows, columns, examples, groups, channels)): any strides.
+        size (int): examples in a chunk.
+    """
+
+    def __init__(self, images, size):
+        self.images = images
+        self.size = size
+        self.lanes = 1
+        if chainer.backend.get_array_module(images) is np:
+            self.lanes = min(_LANES, len(self))
+
+    def __len__(self):
+        return -(-self.images.shape[2] // self.size)
+
+    def load(self, index, lane, workspace):
+        """A contiguous copy of chunk ``index`` in the scratch memory of ``lane``."""
+        xp = chainer.backend.get_array_module(self.images)
+        part = self.images[:, :, index * self.size:(index + 1) * self.size]
+        chunk = workspace.take(('images', lane), part.shape, part.dtype, xp)
+        chunk[...] = part
+        return chunk
 
 
 class LagSums:
@@ -34,16 +64,15 @@ class LagSums:
         self._rows, self._columns, self._cosines, self._sines = (
             xp.asarray(table.astype(dtype)) for table in tables)
         self._across = lengths[1]
-        row_bytes = 4 * lengths[1] * groups * channels ** 2 * np.dtype(dtype).itemsize
+        row_bytes = 4 * _LANES * lengths[1] * groups * channels ** 2 * np.dtype(dtype).itemsize
         self._group_rows = max(1, _SUMS_BYTES // row_bytes)
 
     def __call__(self, chunks, scale, workspace, *, out=None):
         """Sums times ``scale`` over ``chunks``, as rows (lags, groups, channels, channels).
 
         Args:
-            chunks (callable): returns an iterable of images laid out (rows, columns, examples,
-                groups, channels), contiguous; called once per group of frequencies, whose number
-                keeps the memory of wide layers bounded.
+            chunks (Chunks): the images. They are read once for each group of frequencies; the
+                number of groups keeps the memory of wide layers bounded.
             out (array or None): where the result goes.
         Returns:
             array: lags in row-major order of (u, v), c at (y, x) first, then c' at (y + u, x + v);
@@ -58,7 +87,7 @@ class LagSums:
         half[...] = 0
         for start in range(0, len(self._rows) // 2, self._group_rows):
             stop = min(start + self._group_rows, len(self._rows) // 2)
-            sums = self._accumulate(chunks(), start, stop, workspace)
+            sums = self._accumulate(chunks, start, stop, workspace)
             picked = slice(start * self._across, stop * self._across)
             even, odd = (part.reshape(part.shape[0], -1) for part in sums)
             half += (scale * self._cosines[:, picked] @ even).reshape(half.shape)
@@ -71,36 +100,51 @@ class LagSums:
         return out
 
     def _accumulate(self, chunks, start, stop, workspace):
-        """Even and odd sums, (frequencies, groups, channels, channels), of rows of frequencies."""
+        """Even and odd sums, (frequencies, groups, channels, channels), of rows of frequencies.
+
+        A lane takes every so manieth chunk. The lanes run on a few threads, but there are as many
+        whatever the number of threads, so that the sums are the same.
+        """
+        lanes = chunks.lanes
+        totals = [self._sums(('sums', lane), start, stop, workspace) for lane in range(lanes)]
+
+        def work(lane):
+            scratch = self._sums(('products', lane), start, stop, workspace)
+            for index in range(lane, len(chunks), lanes):
+                images = chunks.load(index, lane, workspace)
+                spectrum = self._transform(images, start, stop, workspace, lane)
+                if index == lane:
+                    self._multiply(spectrum, *totals[lane])
+                    continue
+                self._multiply(spectrum, *scratch)
+                for total, part in zip(totals[lane], scratch):
+                    total += part
+
+        threads.run(work, lanes)
+        for lane in range(1, lanes):
+            for total, part in zip(totals[0], totals[lane]):
+                total += part
+        return totals[0]
+
+    def _sums(self, key, start, stop, workspace):
         xp = chainer.backend.get_array_module(self._rows)
         groups, channels = self.shape
         shape = (stop - start) * self._across, groups, channels, channels
-        sums, scratch = (
-            [workspace.take((name, part), shape, self._rows.dtype, xp) for part in range(2)]
-            for name in ('sums', 'products'))
-        first = True
-        for images in chunks:
-            spectrum = self._transform(images, start, stop, workspace)
-            self._multiply(spectrum, *(sums if first else scratch))
-            if not first:
-                for total, part in zip(sums, scratch):
-                    total += part
-            first = False
-        return sums
+        return [workspace.take((*key, part), shape, self._rows.dtype, xp) for part in range(2)]
 
-    def _transform(self, images, start, stop, workspace):
+    def _transform(self, images, start, stop, workspace, lane):
         """Spectrum (frequencies, groups, part and example, channels) of one chunk."""
         xp = chainer.backend.get_array_module(images)
         h, w = self.size
         examples = images.shape[2]
         flat = images.reshape(h, -1)
         spectrum = workspace.take(
-            'spectrum', (2 * (stop - start), flat.shape[1]), flat.dtype, xp)
+            ('spectrum', lane), (2 * (stop - start), flat.shape[1]), flat.dtype, xp)
         xp.matmul(self._rows[2 * start:2 * stop], flat, out=spectrum)
         if self._across > 1:
             lines = spectrum.reshape(stop - start, 2 * w, -1)
-            spectrum = workspace.take(
-                'spectrum 2', (stop - start, 2 * self._across, lines.shape[2]), flat.dtype, xp)
+            shape = stop - start, 2 * self._across, lines.shape[2]
+            spectrum = workspace.take(('spectrum of columns', lane), shape, flat.dtype, xp)
             xp.matmul(self._columns, lines, out=spectrum)
         spectrum = spectrum.reshape(-1, 2 * examples, *self.shape)
         return spectrum.transpose(0, 2, 1, 3)

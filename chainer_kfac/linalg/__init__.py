@@ -1,4 +1,5 @@
 """Dense symmetric linear algebra on NumPy and CuPy arrays, the solver's status always read."""
+from chainer_kfac.linalg.blas_threads import single_threaded_blas  # noqa: F401
 from chainer_kfac.linalg.cholesky import (  # noqa: F401
     cholesky_factor,
     cholesky_inverse,

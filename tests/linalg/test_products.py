@@ -2,8 +2,9 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from chainer_kfac.linalg import add_product, symmetric_product
+from chainer_kfac.linalg import add_product, single_threaded_blas, symmetric_product
 
 TOLERANCE = {'f': 1e-5, 'd': 1e-13}
 
@@ -72,3 +73,18 @@ def test_arguments_that_do_not_fit(xp):
                       (x, x, xp.ones((6, 3))[::2])):
         with pytest.raises(ValueError, match='cannot add'):
             add_product(a, b, out)
+
+
+def test_blas_threads_come_back():
+    def counts():
+        return [library['num_threads'] for library in threadpool_info()
+                if library['user_api'] == 'blas']
+
+    with threadpool_limits(2):
+        before = counts()
+        with single_threaded_blas():
+            assert set(counts()) == {1}
+        assert counts() == before
+        with pytest.raises(ZeroDivisionError), single_threaded_blas():
+            raise ZeroDivisionError
+        assert counts() == before
