@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from chainer_kfac.fisher.path import Path
 
-WEIGHTS = {'product': 1.0, 'symmetric product': 1.2, 'solve': 1.6, 'factor': 2.4, 'inverse': 1.6}
+WEIGHTS = {'product': 1.0, 'symmetric product': 1.15, 'solve': 1.4, 'factor': 1.4, 'inverse': 1.3}
 """Time of an operation of each kind, in operations of a large matrix product (measured, CPU)."""
 
 MAX_WINDOW = 64

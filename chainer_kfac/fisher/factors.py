@@ -9,9 +9,11 @@ import chainer
 import numpy as np
 
 from chainer_kfac.fisher.autocorrelation import patch_second_moment
-from chainer_kfac.linalg import mirror_lower, symmetric_product
+from chainer_kfac.functions import threads
+from chainer_kfac.linalg import mirror_lower, single_threaded_blas, symmetric_product
 
 _CHUNK_ELEMENTS = 1 << 21
+_LANES = 4
 
 
 def linear_A(x, bias=True, *, batch_size=None):
@@ -128,23 +130,36 @@ def at_least_float32(array):
 
 
 def channel_product(x, scale):
-    """scale * sum over examples and positions of the outer products of the channels, (C, C)."""
+    """scale * sum over examples and positions of the outer products of the channels, (C, C).
+
+    Examples are summed in lanes that may run at once, as many whatever the number of threads.
+    """
     xp = chainer.backend.get_array_module(x)
     channels = x.shape[1]
     maps = x.reshape(len(x), channels, -1)
-    positions = maps.shape[2]
-    total = xp.zeros((channels, channels), x.dtype)
-    chunk = max(1, _CHUNK_ELEMENTS // max(positions, channels) // channels)
-    for start in range(0, len(maps), chunk):
-        part = maps[start:start + chunk]
-        if positions > 2 * channels:
-            # Few channels: image by image, without moving the positions of all images together.
-            total += _image_products(part).sum(axis=0)
-        else:
-            rows = xp.ascontiguousarray(part.transpose(0, 2, 1)).reshape(-1, channels)
-            symmetric_product(rows, out=total, accumulate=True)
-    total *= scale
-    return mirror_lower(total)
+    chunk = max(1, _CHUNK_ELEMENTS // max(maps.shape[2], channels) // channels)
+    lanes = min(_LANES, -(-len(maps) // chunk)) if xp is np else 1
+    totals = xp.zeros((lanes, channels, channels), x.dtype)
+
+    def work(lane):
+        for start in range(lane * chunk, len(maps), lanes * chunk):
+            _add_channel_products(maps[start:start + chunk], totals[lane])
+
+    with single_threaded_blas():
+        threads.run(work, lanes)
+    return mirror_lower(totals.sum(axis=0) * x.dtype.type(scale))
+
+
+def _add_channel_products(maps, total):
+    """total += sum over images and positions; maps: (examples, channels, positions)."""
+    xp = chainer.backend.get_array_module(maps)
+    _, channels, positions = maps.shape
+    if positions > 2 * channels:
+        # Few channels: image by image, without moving the positions of all images together.
+        total += _image_products(maps).sum(axis=0)
+    else:
+        rows = xp.ascontiguousarray(maps.transpose(0, 2, 1)).reshape(-1, channels)
+        symmetric_product(rows, out=total, accumulate=True)
 
 
 def _image_products(maps):
