@@ -31,6 +31,7 @@ class FisherBlock:
         factors (KroneckerFactors): running averages and inverses.
         estimate (Estimate): what this step has recorded.
         fresh (bool): whether the averages took this step's estimate in.
+        unformed (bool): whether this step's backprop left out the gradient of the weight.
         planned (bool): whether the path of `factors` has been chosen.
         keeps_rows (bool): whether `estimate` has the rows that the factors are made of.
         stabilised (bool): multiply the damping by the optimizer's ``stab_coeff``; for
@@ -48,7 +49,7 @@ class FisherBlock:
         self.workspace = workspace or Workspace()
         self.factors = KroneckerFactors(self.b is not None, self.workspace)
         self.estimate = Estimate()
-        self.fresh = self.planned = False
+        self.fresh = self.planned = self.unformed = False
         self.uses: list[Use] = []
         self._own = Workspace()
 
@@ -139,6 +140,12 @@ class FisherBlock:
         if uses:
             self.estimate.add(uses, batch)
 
+    def knows(self, function, index: int) -> bool:
+        """Whether a call with a parameter of the block as this input is all that rows can say."""
+        return (isinstance(function, self.function_class) and index in (1, 2)
+                and function.inputs[1].get_variable_or_none() is self.W
+                and (self.b is None or self.has_bias(function)))
+
     def has_bias(self, function) -> bool:
         """Whether a call used the block's own bias."""
         return (self.b is not None and len(function.inputs) > 2
@@ -197,7 +204,7 @@ class FisherBlock:
         """Forget what was recorded for this step."""
         self.uses = []
         self.estimate.clear()
-        self.fresh = False
+        self.fresh = self.unformed = False
 
     def grouped(self, arrays):
         """Arrays like `params` by groups: (groups, n, d) and (groups, n) or None, as views."""

@@ -57,6 +57,7 @@ class Estimate:
     Attributes:
         A, G (arrays or None): factors, averaged over the micro-batches so far.
         examples, terms, share (float): sums over micro-batches of N, s and R s / N.
+        is_entire (bool): whether the rows say everything about the gradient of the weight.
     """
 
     def __init__(self):
@@ -68,6 +69,7 @@ class Estimate:
         self.examples = self.terms = self.share = 0.0
         self._rows = {'x': [], 'gy': [], 'sampled': []}
         self._joined = {}
+        self.is_entire = True
 
     def add(self, uses, batch: Batch):
         """Take in one forward and backward pass; the factors of ``uses`` may be overwritten."""
@@ -146,6 +148,7 @@ class Estimate:
         self.G = serialize_array(serializer, 'G', self.G)
         for name in ('examples', 'terms', 'share'):
             setattr(self, name, serializer(name, float(getattr(self, name))))
+        self.is_entire = serializer('is_entire', self.is_entire)
         self._joined = {}
         for name, kept in self._rows.items():
             parts = serializer('parts_' + name, len(kept))

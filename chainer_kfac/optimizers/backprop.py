@@ -16,7 +16,7 @@ from chainer_kfac.optimizers.recorder import Recorder
 
 
 def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Generator, *,
-             factors: bool, loss_scale: float | None,
+             factors: bool, loss_scale: float | None, unformed=(),
              plan: Callable[[], None] = lambda: None) -> Batch:
     """Run ``loss.backward()`` and let ``blocks`` take in what it says about them.
 
@@ -27,6 +27,7 @@ def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Gene
         random: draws the labels of 'mc'.
         factors: whether new factors are wanted from this pass.
         loss_scale: factor on the loss, undone in the factors but not in the gradients.
+        unformed: those of ``blocks`` that do without the gradient of their weight.
         plan: called when the blocks have recorded the loss' own pass.
     Returns:
         Batch
@@ -35,7 +36,7 @@ def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Gene
     """
     sampled = factors and fisher != 'empirical'
     distribution = output_fisher.require(loss, fisher) if sampled else output_fisher.find(loss)
-    with Recorder(blocks, want_A=factors, want_G=factors and not sampled):
+    with Recorder(blocks, want_A=factors, want_G=factors and not sampled, unformed=unformed):
         loss.backward(loss_scale=loss_scale)
     plan()
     if sampled:

@@ -26,7 +26,9 @@ class KFAC(RecordingMethod):
         m <- momentum * m - lr * (G + sqrt(damping)/pi I)^-1 D (A + pi sqrt(damping) I)^-1
 
     and the weights move by m: the paper's equations 1, 2 and 9-12; arXiv:1503.05671. Parameters
-    that no Fisher block covers follow plain momentum. Used like any Chainer optimizer:
+    that no Fisher block covers follow plain momentum. After an update, the ``grad`` of a covered
+    parameter (but for float16) is its preconditioned gradient, until the next one. Used like any
+    Chainer optimizer:
 
         optimizer = KFAC(lr=0.001).setup(model)
         optimizer.update(lossfun, *args)        # or through StandardUpdater
@@ -194,7 +196,7 @@ class KFAC(RecordingMethod):
         """Whether a block has inverses; one that has a gradient but never saw a call has none."""
         if block.factors.sides is not None:
             return True
-        if block.W.array is not None and bool((block.W.grad != 0).any()):
+        if block.W.grad is not None and bool((block.W.grad != 0).any()):
             self.diagnostics.unseen(self.t, block.name)
         return False
 
@@ -208,9 +210,11 @@ class KFAC(RecordingMethod):
 
     def _directions_of(self, block):
         """Preconditioned gradients of a block, from rows where hooks left its gradient alone."""
-        decay = coverage.only_decay(self, block.params)
-        if block.factors.path.thin and block.estimate.has_rows and decay is not None:
-            return block.precondition_rows(decay=decay)
+        estimate = block.estimate
+        if block.factors.path.thin and estimate.has_rows and estimate.is_entire:
+            decay = coverage.only_decay(self, block.params)
+            if decay is not None:
+                return block.precondition_rows(decay=decay)
         return block.precondition([unscaled_gradient(param) for param in block.params])
 
     def _kl_scale(self, product):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 
 import chainer
+import numpy as np
 
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher import FisherBlock, cost
@@ -73,6 +74,14 @@ def keep_within_tolerance(optimizer, block: FisherBlock) -> None:
         return
     block.factors.leave_rows()
     logger.info('%s: keeps its averages as matrices from iteration %d on', block.name, optimizer.t)
+
+
+def needs_no_gradient(optimizer, block: FisherBlock) -> bool:
+    """Whether nothing but the rows of a block is needed for its step."""
+    return (block.planned and block.factors.path.thin and block.b is not None
+            and optimizer.acc_iters == 1 and optimizer.kl_clip is None
+            and block.W.dtype != np.float16
+            and not coverage.has_pre_hooks(optimizer, block.params))
 
 
 def describe(path: Path) -> str:
@@ -175,8 +184,10 @@ def measure(block: FisherBlock, path: Path, schedule: cost.Schedule) -> float:
 
     def apply():
         if path.thin:
-            factors.precondition_rows(estimate, True, tuple(
-                None if array is None else array[0] for array in out))
+            W, b, out_W, out_b = (
+                None if array is None else array[0] for array in (weight, bias, *out))
+            factors.precondition_rows(
+                estimate, True, (out_W, out_b), decay=1e-4 * schedule.decay, W=W, b=b)
         else:
             factors.precondition(weight, bias, out)
 

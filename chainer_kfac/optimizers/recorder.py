@@ -20,13 +20,28 @@ class Recorder(chainer.FunctionHook):
     Args:
         blocks: those to record.
         want_A, want_G (bool): which factors the blocks compute from what is recorded.
+        unformed: those of them whose weight gradients backprop shall leave out; each has a bias,
+            so that backprop passes through its calls all the same.
     """
 
     name = 'chainer_kfac.Recorder'
 
-    def __init__(self, blocks: Iterable[FisherBlock], *, want_A: bool, want_G: bool):
+    def __init__(self, blocks: Iterable[FisherBlock], *, want_A: bool, want_G: bool,
+                 unformed: Iterable[FisherBlock] = ()):
         self._blocks = {id(block.W): block for block in blocks}
         self._want = {'want_A': want_A, 'want_G': want_G}
+        self._unformed = [block.W.node for block in unformed]
+
+    def added(self, function):
+        self._set_required(False)
+
+    def deleted(self, function):
+        self._set_required(True)
+
+    def _set_required(self, required):
+        # Chainer decides on a weight's gradient by this flag of its node, at the time of backprop.
+        for node in self._unformed:
+            node._requires_grad = required
 
     def backward_preprocess(self, function, in_data, out_grad):
         if len(function.inputs) < 2:

@@ -6,7 +6,7 @@ import numpy as np
 from chainer.optimizer import HyperparameterProxy
 
 from chainer_kfac.exceptions import ConfigError
-from chainer_kfac.optimizers import coverage, hyperparameters, planning
+from chainer_kfac.optimizers import coverage, graph, hyperparameters, planning
 from chainer_kfac.optimizers.backprop import backprop
 from chainer_kfac.optimizers.diagnostics import Diagnostics
 from chainer_kfac.optimizers.finite import all_finite
@@ -95,18 +95,28 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         self._check_set_up()
         hyperparameters.check(self.hyperparam)
         self._prepare()
-        if getattr(self, '_use_cleargrads', True):
-            self.target.cleargrads()
-        else:
-            self.target.zerograds()
+        self.target.cleargrads()
         if not all_finite([loss.array]):
             self._failure = 'the loss is {}'.format(float(loss.array))
         random = np.random.default_rng([self.seed, self._draws])
         self._draws += 1
         blocks = [block for block in self.blocks if block.enabled]
+        entire = graph.seen_entirely(loss, blocks)
+        for block in blocks:
+            block.estimate.is_entire &= block in entire
+            block.unformed = block in entire and planning.needs_no_gradient(self, block)
         self._batch = backprop(
             loss, blocks, self.fisher, random, factors=self.factors_due,
-            loss_scale=self._loss_scale, plan=lambda: planning.plan(self, blocks))
+            loss_scale=self._loss_scale, unformed=[block for block in blocks if block.unformed],
+            plan=lambda: planning.plan(self, blocks))
+
+    def reallocate_cleared_grads(self) -> None:
+        """Give zeros to parameters without a gradient, but for those that do without one."""
+        unformed = {id(block.W) for block in self.blocks if block.unformed}
+        for param in self.target.params(include_uninit=False):
+            if param.grad is None and id(param) not in unformed:
+                with chainer.using_device(param.device):
+                    param.grad = param.device.xp.zeros_like(param.array)
 
     def _prepare(self):
         if not self._is_announced:

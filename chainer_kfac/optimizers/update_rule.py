@@ -46,11 +46,13 @@ class KFACRule(MomentumSGDRule):
         self.t += 1
         if self.first_lr is None:
             self.first_lr = self.hyperparam.lr
-        if param.array is None or param.grad is None:
+        if param.array is None or (direction is None and param.grad is None):
             return
         with chainer.using_device(param.device):
             if direction is None:
                 direction = unscaled_gradient(param)
+            elif direction.dtype == param.dtype:
+                param.grad = direction
             self._step(param, direction)
             self._hookable.call_hooks('post', args=(self, param))
 

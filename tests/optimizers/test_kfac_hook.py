@@ -67,7 +67,7 @@ def test_gradient_penalty_works(net):
     def penalised(x, t):
         y = net(x)
         gradient, = chainer.grad([F.sum(y)], [x], enable_double_backprop=True)
-        return F.softmax_cross_entropy(y, t) + F.sum(gradient * gradient)
+        return F.softmax_cross_entropy(y, t) + 1e-3 * F.sum(gradient * gradient)
 
     optimizer = KFAC().setup(net)
     optimizer.update(penalised, x, t)
@@ -212,7 +212,10 @@ def test_gradient_clipping_scales_the_step():
     x, t = small_nets.images(6)
     plain = small_nets.build('perceptron')
     step = moved(plain, KFAC(momentum=0).setup(plain), x, t)
-    norm = np.sqrt(sum((param.grad ** 2).sum() for param in plain.params()))
+    other = small_nets.build('perceptron')
+    other.cleargrads()
+    small_nets.Loss(other)(x, t).backward()
+    norm = np.sqrt(sum((param.grad ** 2).sum() for param in other.params()))
     clipped = small_nets.build('perceptron')
     optimizer = KFAC(momentum=0).setup(clipped)
     optimizer.add_hook(GradientClipping(norm / 4))
@@ -245,3 +248,88 @@ def test_post_hooks_run_after_the_update(net):
     net.fc1.W.update_rule.add_hook(lambda rule, param: look(None), name='rule', timing='post')
     optimizer.update(small_nets.Loss(net), x, t)
     assert seen == [True, True]
+
+
+# What the rows of a layer do not know of
+
+
+def step_of(paths, lossfun, **hyper):
+    net = small_nets.build('perceptron')
+    optimizer = KFAC(paths=paths, lr=0.1, momentum=0, **hyper).setup(net)
+    for step in range(2):       # the first one chooses the path
+        optimizer.update(lambda s=step: lossfun(net, *small_nets.images(6, seed=s)))
+    return np.concatenate([param.array.ravel() for param in net.params()]), optimizer
+
+
+def with_penalty(net, x, t):
+    return F.softmax_cross_entropy(net(x), t) + 0.1 * F.sum(net.fc1.W * net.fc1.W)
+
+
+def with_bias_penalty(net, x, t):
+    return F.softmax_cross_entropy(net(x), t) + 0.1 * F.sum(net.fc1.b * net.fc1.b)
+
+
+def with_gradient_penalty(net, x, t):
+    x = chainer.Variable(x)
+    y = net(x)
+    gradient, = chainer.grad([F.sum(y)], [x], enable_double_backprop=True)
+    return F.softmax_cross_entropy(y, t) + 1e-3 * F.sum(gradient * gradient)
+
+
+def with_a_product(net, x, t):
+    h = F.tanh(net.fc1(x))
+    return F.softmax_cross_entropy(net.fc2(h) + F.matmul(h, net.fc2.W, transb=True), t)
+
+
+def with_a_part_forgotten(net, x, t):
+    def part(x):
+        return F.tanh(net.fc1(x) + F.matmul(F.reshape(x, (len(x), -1)), net.fc1.W, transb=True))
+
+    return F.softmax_cross_entropy(net.fc2(F.forget(part, chainer.Variable(x))), t)
+
+
+@pytest.mark.parametrize('lossfun', [
+    with_penalty, with_bias_penalty, with_gradient_penalty, with_a_product, with_a_part_forgotten])
+def test_other_parts_of_a_gradient_are_not_lost(lossfun):
+    wanted = step_of('inverse', lossfun)[0]
+    for path in ('thin', 'rows'):
+        assert_allclose(step_of(path, lossfun)[0], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize('path', ['thin', 'rows'])
+def test_a_gradient_that_rows_replace_is_not_formed(path, monkeypatch):
+    """Nor missed: the step is that of the formed one."""
+    from chainer.functions.connection.linear import LinearGradWeight
+
+    def plain(net, x, t):
+        return F.softmax_cross_entropy(net(x), t)
+
+    formed = []
+    original = LinearGradWeight.forward
+    monkeypatch.setattr(LinearGradWeight, 'forward',
+                        lambda *args: formed.append(1) or original(*args))
+    wanted = step_of('inverse', plain)[0]
+    assert len(formed) == 4
+    found, optimizer = step_of(path, plain)
+    assert len(formed) == 4 + 3     # not that of fc1 in the second step; fc2 has no bias
+    assert_allclose(found, wanted, rtol=1e-6)
+    assert all(param.node.requires_grad for param in optimizer.target.params())
+
+
+@pytest.mark.parametrize('hyper', [{'kl_clip': 1e-3}, {'acc_iters': 2}])
+def test_a_gradient_is_formed_where_it_is_needed(hyper):
+    def plain(net, x, t):
+        return F.softmax_cross_entropy(net(x), t)
+
+    assert_allclose(step_of('thin', plain, **hyper)[0], step_of('inverse', plain, **hyper)[0],
+                    rtol=1e-6)
+
+
+def test_the_gradient_after_an_update_is_the_preconditioned_one():
+    net = small_nets.build('conv')
+    optimizer = KFAC(lr=0.1, momentum=0, paths='thin').setup(net)
+    for step in range(3):
+        before = {name: param.array.copy() for name, param in net.namedparams()}
+        optimizer.update(small_nets.Loss(net), *small_nets.images(6, seed=step))
+        for name, param in net.namedparams():
+            assert_allclose(param.array - before[name], -0.1 * param.grad, rtol=1e-9, atol=1e-15)

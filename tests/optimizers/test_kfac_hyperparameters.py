@@ -165,15 +165,19 @@ def test_lr_of_one_parameter_may_differ():
 def test_kl_clip_bounds_the_step():
     x, t = small_nets.images(6)
     clip = 1e-4
+    raw = small_nets.build('perceptron')
+    raw.cleargrads()
+    small_nets.Loss(raw)(x, t).backward()
     for lr in (1e-5, 0.1, 10.0):
-        net, plain = small_nets.build('perceptron'), small_nets.build('perceptron')
-        KFAC(lr=lr, momentum=0).setup(plain).update(small_nets.Loss(plain), x, t)
-        before = small_nets.build('perceptron')
-        KFAC(lr=lr, momentum=0, kl_clip=clip).setup(net).update(small_nets.Loss(net), x, t)
-        steps = [[param.array - old.array for param, old in zip(
-            which.params(), before.params(), strict=True)] for which in (plain, net)]
+        steps = []
+        for kl_clip in (None, clip):
+            net = small_nets.build('perceptron')
+            optimizer = KFAC(lr=lr, momentum=0, kl_clip=kl_clip).setup(net)
+            optimizer.update(small_nets.Loss(net), x, t)
+            steps.append([param.array - old.array for param, old in zip(
+                net.params(), raw.params(), strict=True)])
         change = sum(-lr * (step * param.grad).sum()
-                     for step, param in zip(steps[0], plain.params(), strict=True))
+                     for step, param in zip(steps[0], raw.params(), strict=True))
         scale = min(1.0, np.sqrt(clip / change))
         assert (scale < 1) == (lr > 1e-3)
         for found, wanted in zip(steps[1], steps[0], strict=True):
