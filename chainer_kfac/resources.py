@@ -20,15 +20,15 @@ def find(name: str) -> Path:
     Raises:
         ConfigError: if there is no such file; the message lists what is in its folder.
     """
-    for root in _roots():
-        if (root / name).exists():
-            return root / name
+    root = _root()
+    if (root / name).exists():
+        return root / name
     folder = Path(name).parent
-    known = sorted(path.name for root in _roots() for path in (root / folder).glob('*'))
+    known = sorted(path.name for path in (root / folder).glob('*'))
     raise ConfigError('{} is not part of chainer_kfac; {}/ has: {}'.format(
         name, folder, ', '.join(known) or 'nothing'))
 
 
-def _roots():
-    beside = _PACKAGE.parent
-    return [beside, _PACKAGE] if (beside / 'setup.py').exists() else [_PACKAGE]
+def _root():
+    clone = _PACKAGE.parent
+    return clone if (clone / 'setup.py').exists() else _PACKAGE

@@ -32,9 +32,9 @@ def command(arguments: list[str], original: list[str]) -> list[str]:
         list of str: to be executed in the place of this process.
     """
     options = original[1:len(original) - len(arguments)]
-    while options and options[-1] in ('chainer_kfac.compat', '-m'):
-        options.pop()
-    return [sys.executable, *options, *arguments]
+    last = options.pop().removesuffix('chainer_kfac.compat') or options.pop()
+    others = last.removesuffix('m')           # what is left of '-um', with the name or before it
+    return [sys.executable, *options, *([others] if others != '-' else []), *arguments]
 
 
 def environment(inherited: dict[str, str]) -> dict[str, str]:

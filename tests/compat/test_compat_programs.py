@@ -148,6 +148,18 @@ def test_a_clone_that_is_not_installed_serves_programs_elsewhere(script, tmp_pat
     assert result.stdout == 'done\n', result.stderr
 
 
+@pytest.mark.parametrize(('options', 'kept'), [
+    (['-m', 'chainer_kfac.compat'], []),
+    (['-mchainer_kfac.compat'], []),
+    (['-W', 'error', '-um', 'chainer_kfac.compat'], ['-W', 'error', '-u']),
+    (['-Oumchainer_kfac.compat'], ['-Ou']),
+])
+def test_python_gets_its_own_options(options, kept):
+    program = ['-m', 'module', '-m', 'chainer_kfac.compat']
+    assert launcher.command(program, ['python', *options, *program]) == [
+        sys.executable, *kept, *program]
+
+
 def test_pythonpath_keeps_its_entries_and_its_order():
     site = str(Path(launcher.__file__).with_name('site'))
     assert launcher.environment({'PYTHONPATH': 'a::b'})['PYTHONPATH'] == ':'.join([site, 'a', 'b'])
