@@ -106,10 +106,17 @@ class RunDirectory:
         try:
             yield
         except OSError as error:
-            if error.errno not in _DISK:
+            if error.errno not in _DISK or not self._concerns(error):
                 raise
             raise RunDirectoryError('cannot {} in {}: {}, then run the same command again'.format(
                 purpose, self.path, _DISK[error.errno])) from error
+
+    def _concerns(self, error):
+        """Whether the error is about this folder or one above; one of an open file names none."""
+        if error.filename is None:
+            return True
+        named = pathlib.Path(error.filename)
+        return named.is_relative_to(self.path) or self.path.is_relative_to(named)
 
     def _lock(self, lock):
         try:

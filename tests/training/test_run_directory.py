@@ -149,6 +149,15 @@ def test_a_path_that_cannot_be_a_folder(tmp_path):
             pass
 
 
+def test_errors_of_other_folders_are_left_alone(tmp_path):
+    place = RunDirectory(tmp_path / 'run')
+    with pytest.raises(PermissionError), place.disk_errors('save the run'):
+        raise PermissionError(errno.EACCES, 'Permission denied', str(tmp_path / 'cache'))
+    for path in (tmp_path, place.path / 'log'):
+        with pytest.raises(RunDirectoryError, match='permission denied'), place.disk_errors('save'):
+            raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+
+
 def test_result_refuses_what_json_cannot_say(tmp_path):
     place = RunDirectory(tmp_path)
     with place.opened(config()), pytest.raises(ValueError):
