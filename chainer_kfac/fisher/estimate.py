@@ -131,16 +131,14 @@ class Estimate:
             self._joined[name] = _joined(self._rows[name], total)
         return self._joined[name]
 
-    def is_finite(self) -> bool:
-        """Whether no NaN or infinity is in the factors or rows.
+    def witnesses(self) -> list:
+        """Arrays that are finite if and only if all factors and rows are.
 
-        A second moment has one anywhere only if it has one on the diagonal.
+        A second moment has a NaN or an infinity anywhere only if it has one on the diagonal.
         """
-        totals = [factor.trace(axis1=-2, axis2=-1).sum()
-                  for factor in (self.A, self.G) if factor is not None]
-        totals += [rows.sum() for kept in self._rows.values() for rows, _ in kept]
-        return all(bool(chainer.backend.get_array_module(total).isfinite(total))
-                   for total in totals)
+        diagonals = [factor.diagonal(axis1=-2, axis2=-1)
+                     for factor in (self.A, self.G) if factor is not None]
+        return diagonals + [rows for kept in self._rows.values() for rows, _ in kept]
 
     def serialize(self, serializer):
         """Between the micro-batches of one update a snapshot holds their sums."""

@@ -35,6 +35,7 @@ class KroneckerFactors:
         self._workspace = workspace or Workspace()
         self.A = self.G = None
         self.sides = None
+        self._inverted = None       # what `sides` were built with, while the averages are the same
 
     @property
     def ready(self) -> bool:
@@ -44,6 +45,7 @@ class KroneckerFactors:
     def update(self, estimate: Estimate, weight_of_new: float) -> None:
         """Take a step's finite factors, or the rows they are made of, into the averages."""
         path, shared = self.path, self._workspace
+        self._inverted = None
         if path.rows_A:
             self.A = move_window(self.A, *estimate.rows_A, weight_of_new, length=path.window,
                                  bias=self.bias)
@@ -59,14 +61,20 @@ class KroneckerFactors:
     def leave_rows(self) -> None:
         """Keep the averages as matrices from now on; the inverses in use stay as they are."""
         self.A, self.G = as_matrix(self.A), as_matrix(self.G)
+        self._inverted = None
         self.path = self.path._replace(rows_A=False, rows_G=False, window=1)
 
     def invert(self, damping: float, pi_type: str, use_cholesky: bool) -> Recovery:
         """Rebuild `sides` from the averages; they are None if every attempt failed.
 
+        Nothing is done where nothing has changed.
+
         Returns:
             Recovery: of the group that needed most.
         """
+        wanted = damping, pi_type, use_cholesky
+        if self.sides is not None and self._inverted == wanted:
+            return Recovery(self.sides, damping, False, 0, False)
         self.sides = None
         pairs = zip(_per_group(self.A), _per_group(self.G), strict=True)
         if use_cholesky or self.path.rows_A or self.path.rows_G:
@@ -78,6 +86,7 @@ class KroneckerFactors:
             outcome.skipped, outcome.raised, outcome.retried))
         if not worst.skipped:
             self.sides = [outcome.value for outcome in outcomes]
+            self._inverted = wanted
         return worst
 
     def precondition(self, weight, bias, out) -> None:
@@ -136,6 +145,7 @@ class KroneckerFactors:
             for j in range(groups)]
         if state.is_loading(serializer):
             self.sides = sides or None
+            self._inverted = None
 
 
 def _per_group(average):

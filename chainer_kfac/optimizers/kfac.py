@@ -126,12 +126,12 @@ class KFAC(RecordingMethod):
         """Let no NaN or infinity get any further."""
         self.reallocate_cleared_grads()
         failure, self._failure = self._failure, None
-        if failure is None:
-            bad = [name for name, param in self.target.namedparams(include_uninit=False)
-                   if not all_finite([param.grad])]
-            bad += [block.name for block in self.blocks if not block.estimate.is_finite()]
-            if bad:
-                failure = 'a NaN or an infinity is in the gradients or factors of ' + ', '.join(bad)
+        checked = [(name, [param.grad])
+                   for name, param in self.target.namedparams(include_uninit=False)]
+        checked += [(block.name, block.estimate.witnesses()) for block in self.blocks]
+        if failure is None and not all_finite(a for _, arrays in checked for a in arrays):
+            failure = 'a NaN or an infinity is in the gradients or factors of ' + ', '.join(
+                name for name, arrays in checked if not all_finite(arrays))
         self.agree(failure)
 
     def call_pre_hooks(self) -> None:

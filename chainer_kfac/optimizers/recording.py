@@ -123,6 +123,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
             coverage.announce(self.target, self.blocks)
             self._is_announced = True
         for block in self.blocks:
+            block.uses = []     # of a pass that an error broke off
             block.to_device(block.W.device)
 
     def accumulate(self) -> bool:

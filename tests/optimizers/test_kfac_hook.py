@@ -179,6 +179,19 @@ def test_a_function_that_keeps_no_input_is_named():
         KFAC().setup(link).update(lambda: F.sum(Forgetful().apply((x * 1, link.W))[0]))
 
 
+def test_a_pass_that_an_error_broke_off_is_forgotten():
+    """Calls recorded before the error are no part of the next update."""
+    x, t = small_nets.images(6)
+    nets = [small_nets.build('conv') for _ in range(2)]
+    optimizers = [KFAC().setup(net) for net in nets]
+    with pytest.raises(ConfigError, match='cover_all'):
+        optimizers[0].update(lambda: F.softmax_cross_entropy(nets[0].fc(F.convolution_2d(
+            x, nets[0].conv.W, nets[0].conv.b, pad=1, cover_all=True)), t))
+    for net, optimizer in zip(nets, optimizers, strict=True):
+        optimizer.update(small_nets.Loss(net), x, t)
+    assert_array_equal(nets[0].fc.W.array, nets[1].fc.W.array)
+
+
 # Hooks on gradients come before preconditioning
 
 

@@ -9,7 +9,7 @@ from chainer.optimizer import HyperparameterProxy
 from numpy.testing import assert_allclose, assert_array_equal
 
 from chainer_kfac.exceptions import ConfigError
-from chainer_kfac.fisher import Convolution2DBlock, LinearBlock
+from chainer_kfac.fisher import Convolution2DBlock, LinearBlock, kronecker
 from chainer_kfac.optimizers import KFAC, hyperparameters
 
 SIGNATURE = {
@@ -126,6 +126,20 @@ def test_no_factors_are_computed_between_refreshes(monkeypatch):
     for step in range(5):
         optimizer.update(small_nets.Loss(net), *small_nets.images(6, seed=step))
     assert len(calls) == 2
+
+
+def test_inverses_of_unchanged_factors_are_not_recomputed(monkeypatch):
+    """Unless the damping has changed."""
+    net = small_nets.build('perceptron')
+    optimizer = KFAC(factor_update_interval=4).setup(net)
+    calls = []
+    original = kronecker.damped_sides
+    monkeypatch.setattr(kronecker, 'damped_sides', lambda *args, **kwargs: (
+        calls.append(1) or original(*args, **kwargs)))
+    for step, expected in enumerate([2, 2, 4, 4, 6]):
+        optimizer.damping = 0.03 if step < 2 else 0.02
+        optimizer.update(small_nets.Loss(net), *small_nets.images(6, seed=step))
+        assert len(calls) == expected
 
 
 def test_momentum_tied_to_the_learning_rate():
