@@ -1,12 +1,14 @@
 """A table of strings as Markdown."""
+import re
 
 
 def escape(text) -> str:
-    """Text that stays inside its cell and is not taken for markup."""
-    text = ' '.join(str(text).split())
-    for character in '\\|*_<>`[]':
-        text = text.replace(character, '\\' + character)
-    return text
+    """Text that stays inside its cell and is not taken for markup.
+
+    An underscore inside a word, as in ``train_size``, is no markup and stays as it is.
+    """
+    text = re.sub(r'[\\|*<>`\[\]]', r'\\\g<0>', ' '.join(str(text).split()))
+    return re.sub(r'(?<![^\W_])_|_(?![^\W_])', r'\\_', text)
 
 
 def table(header, rows, right=()) -> str:

@@ -46,8 +46,7 @@ def row(optimizer, batch_size, variant, runs, cell=None) -> dict:
                             if config.get(name) is not None},
         'epochs': common([run.result['epochs'] for run in finished]),
         'seconds_per_epoch': _mean([run.result['seconds_per_epoch'] for run in finished]),
-        'dataset': common([run.result['dataset']['label'] for run in finished])
-        or (config['dataset'] if runs else None),
+        'dataset': common([run.result['dataset']['label'] for run in finished]),
         'stand_in': stand_in,
         'device': common([run.result['device'] for run in finished]),
         'select_on': config['select_on'],

@@ -74,7 +74,7 @@ def title(table) -> str:
     if table['profile'] is None:
         return 'Table 1: no run yet'
     labels = sorted({row['dataset'] for row in table['rows'] if row['dataset']})
-    parts = ['profile {}'.format(table['profile']), ' and '.join(labels)]
+    parts = ['profile {}'.format(table['profile']), ' and '.join(labels) or table['dataset']]
     if any(row['stand_in'] for row in table['rows']):
         parts.append('not the data of the paper')
     if any(row['departures'] for row in table['rows']):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from chainer_kfac.analysis import table1, table1_text
+from chainer_kfac.analysis import markdown, table1, table1_text
 from chainer_kfac.exceptions import RunDirectoryError
 from chainer_kfac.sweeps import failure
 from chainer_kfac.training.config import RunConfig
@@ -204,7 +204,14 @@ def test_markdown_table_is_well_formed(write_run, folder):
     widths = {len(re.split(r'(?<!\\)\|', line)) for line in lines}
     assert widths == {len(table1_text.COLUMNS) + 2}
     assert re.fullmatch(r'\|( -+:? \|)+', lines[1])
-    assert r'Adam (a\_b)' in lines[-1]
+    assert 'Adam (a_b)' in lines[-1]
+
+
+@pytest.mark.parametrize(('text', 'escaped'), [
+    ('a|b', r'a\|b'), ('a\nb', 'a b'), ('*a* `b` <c> [d]', r'\*a\* \`b\` \<c\> \[d\]'),
+    ('train_size', 'train_size'), ('_a_ b_', r'\_a\_ b\_'), ('back\\slash', r'back\\slash')])
+def test_markdown_escapes_what_would_be_markup(text, escaped):
+    assert markdown.escape(text) == escaped
 
 
 def check_latex(text):

@@ -1,0 +1,220 @@
+"""A sweep goes on past failures, skips what is finished, and stops its children when told."""
+import io
+import os
+import signal
+import time
+
+import pytest
+
+from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.sweeps import Sweep, runner
+from chainer_kfac.sweeps.child import environment
+from chainer_kfac.sweeps.console import Console
+from chainer_kfac.training.config import RunConfig
+from chainer_kfac.training.extensions.stop import Interrupted
+
+
+class FakeChild:
+    """Stands for a process; a test says how many polls it lives and how it ends."""
+
+    lives = 2
+    reasons = {}  # seed -> why it fails
+    alive = set()
+    most_alive = 0
+    started = []
+    interrupted = []
+
+    def __init__(self, config, directory, root, requests, variables, force=False):
+        self.config, self.directory, self.variables = config, directory, variables
+        self.force = force
+        self._polls = 0
+        self.alive.add(config.seed)
+        self.started.append(self)
+        type(self).most_alive = max(self.most_alive, len(self.alive))
+
+    def poll(self):
+        self._polls += 1
+        return 0 if self._polls >= self.lives else None
+
+    def finish(self):
+        self.alive.discard(self.config.seed)
+        reason = self.reasons.get(self.config.seed)
+        if reason is None:
+            self.directory.mkdir(parents=True)
+            (self.directory / 'config.yaml').write_text(
+                '\n'.join('{}: {}'.format(key, 'null' if value is None else repr(value))
+                          for key, value in self.config.dump().items()))
+            (self.directory / 'result.json').write_text(
+                '{"best_val_acc": 0.5, "best_epoch": 1, "seconds_per_epoch": 2}')
+        return reason
+
+    def interrupt(self):
+        self.interrupted.append(self.config.seed)
+
+    def wait(self, timeout=None):
+        self.alive.discard(self.config.seed)
+
+    def kill(self):
+        raise AssertionError('nothing is killed that ends by itself')
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    class Child(FakeChild):
+        reasons, alive, started, interrupted = {}, set(), [], []
+    monkeypatch.setattr(runner, 'Child', Child)
+    monkeypatch.setattr(runner, 'POLL_SECONDS', 0.001)
+    return Child
+
+
+def configs(n):
+    return [RunConfig(optimizer='adam', lr=0.1, epochs=2, seed=seed) for seed in range(n)]
+
+
+@pytest.fixture
+def make_sweep(tmp_path):
+    def make(n, **options):
+        output = io.StringIO()
+        made = Sweep(configs(n), tmp_path / 'runs', console=Console(output), **options)
+        return made, output
+    return make
+
+
+def test_everything_is_trained_and_the_caller_is_told_each_time(fake, make_sweep):
+    calls = []
+    sweep, output = make_sweep(3, after=lambda: calls.append(1))
+    sweep.run()
+    assert (sweep.finished, sweep.failed, len(calls)) == (3, [], 3)
+    assert '[3/3] adam-bs128/seed2: 0.5000 at epoch 1, 2 s an epoch' in output.getvalue()
+
+
+@pytest.mark.parametrize('jobs', [1, 2, 3])
+def test_as_many_at_a_time_as_asked_for(fake, make_sweep, jobs):
+    sweep, _ = make_sweep(5, jobs=jobs)
+    sweep.run()
+    assert fake.most_alive == jobs
+    assert [child.config.seed for child in fake.started] == [0, 1, 2, 3, 4]
+
+
+def test_finished_runs_are_skipped_and_counted(fake, make_sweep):
+    make_sweep(2)[0].run()
+    sweep, output = make_sweep(3)
+    sweep.run()
+    assert [child.config.seed for child in fake.started] == [0, 1, 2]
+    assert sweep.finished == 3
+    assert '2 of 3 runs were finished before' in output.getvalue()
+
+
+def test_force_trains_finished_runs_again(fake, make_sweep, monkeypatch):
+    make_sweep(1)[0].run()
+    monkeypatch.setattr(fake, 'finish', lambda self: None)
+    make_sweep(1, force=True)[0].run()
+    assert [child.force for child in fake.started] == [False, True]
+
+
+def test_a_failure_is_reported_and_does_not_stop_the_others(fake, make_sweep):
+    fake.reasons[1] = 'no space left'
+    sweep, output = make_sweep(3)
+    sweep.run()
+    assert sweep.finished == 2
+    sentence, = sweep.failed
+    assert 'adam-bs128/seed1: no space left' in sentence
+    assert sentence.endswith('console.txt)')
+    assert '[2/3] FAILED' in output.getvalue()
+
+
+def test_a_directory_of_another_configuration_is_a_failure_by_name(fake, make_sweep, tmp_path):
+    make_sweep(1)[0].run()
+    sweep = Sweep([RunConfig(optimizer='adam', lr=0.5, epochs=2)], tmp_path / 'runs',
+                  console=Console(io.StringIO()))
+    sweep.run()
+    assert len(fake.started) == 1
+    sentence, = sweep.failed
+    assert 'lr 0.1, not 0.5' in sentence
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_children_and_says_how_to_go_on(fake, make_sweep, number):
+    fake.lives = 10**9
+    sweep, output = make_sweep(3, jobs=2)
+    before = signal.getsignal(number)
+    polls = iter(range(10**9))
+    sweep._console.status = lambda describe: next(polls) == 5 and os.kill(os.getpid(), number)
+    with pytest.raises(Interrupted, match='0 of 3 runs finished; the same command') as caught:
+        sweep.run()
+    assert caught.value.exit_code == 128 + number
+    assert fake.interrupted == [0, 1]
+    assert fake.alive == set()
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_signal_kills(fake, make_sweep, monkeypatch):
+    fake.lives = 10**9
+    killed = []
+
+    def wait(self, timeout=None):
+        if not killed:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)  # the signal arrives here
+    monkeypatch.setattr(fake, 'wait', wait)
+    monkeypatch.setattr(fake, 'kill', lambda self: killed.append(self.config.seed))
+    sweep, _ = make_sweep(2, jobs=2)
+    sweep._console.status = lambda describe: os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(Interrupted):
+        sweep.run()
+    assert killed == [0, 1]
+
+
+def test_an_ignored_hangup_stays_ignored(fake, make_sweep):
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        sweep, _ = make_sweep(1)
+        sweep._console.status = lambda describe: os.kill(os.getpid(), signal.SIGHUP)
+        sweep.run()
+        assert sweep.finished == 1
+    finally:
+        signal.signal(signal.SIGHUP, old)
+
+
+def test_no_jobs_are_refused(make_sweep):
+    with pytest.raises(ConfigError, match='jobs must be at least 1, got 0'):
+        make_sweep(1, jobs=0)
+
+
+def test_cores_are_shared_among_jobs():
+    assert environment(0, jobs=2, cores=8, gpus=[], base={})['OMP_NUM_THREADS'] == '4'
+    assert environment(0, jobs=3, cores=2, gpus=[], base={})['OPENBLAS_NUM_THREADS'] == '1'
+    assert environment(0, 2, 8, [], {'OMP_NUM_THREADS': '3'}) == {'OMP_NUM_THREADS': '3'}
+
+
+def test_each_slot_gets_a_gpu():
+    def visible(slot, jobs, gpus):
+        return environment(slot, jobs, 8, gpus, {}).get('CUDA_VISIBLE_DEVICES')
+    assert [visible(slot, 3, ['4', '7']) for slot in range(3)] == ['4', '7', '4']
+    assert visible(0, 1, ['0', '1']) is None
+    assert visible(1, 2, []) is None
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_one_changing_line_below_the_others(monkeypatch):
+    stream = Terminal()
+    console = Console(stream)
+    console.status(lambda: 'first')
+    console.status(lambda: pytest.fail('too soon'))
+    console.line('done')
+    assert stream.getvalue() == '\r\x1b[Kfirst\r\x1b[Kdone\n'
+
+
+def test_a_file_gets_the_status_once_a_minute_if_it_has_changed(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
+    stream = io.StringIO()
+    console = Console(stream)
+    for second in range(200):
+        now[0] = float(second)
+        console.status(lambda: 'epoch 1' if now[0] < 150 else 'epoch 2')
+    assert stream.getvalue() == 'epoch 1\nepoch 2\n'
