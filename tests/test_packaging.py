@@ -25,7 +25,10 @@ def test_an_installed_package_has_all_that_a_clone_has(tmp_path):
     built = tmp_path / 'lib'
     subprocess.run([sys.executable, 'setup.py', '-q', 'build_py', '--build-lib', str(built)],
                    cwd=ROOT, check=True, capture_output=True)
-    for path in [*(ROOT / 'experiments').rglob('*.yaml'), *(ROOT / 'chainer_kfac').rglob('*.py')]:
+    shipped = [path for folder in ('chainer_kfac', 'experiments')
+               for path in (ROOT / folder).rglob('*')
+               if path.is_file() and '__pycache__' not in path.parts]
+    for path in shipped:
         name = path.relative_to(ROOT)
         copy = built / (name if name.parts[0] == 'chainer_kfac' else Path('chainer_kfac') / name)
         assert copy.read_bytes() == path.read_bytes()
