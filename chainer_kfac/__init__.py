@@ -4,8 +4,14 @@
 (``chainer_kfac.optimizers``, ``chainer_kfac.datasets``, ...) are imported when first named.
 """
 import importlib
+import os
 
-from chainer_kfac import compat  # first: Chainer does not import without it
+# NumPy's BLAS reads this when it is imported. By default its idle threads keep polling for a tenth
+# of a second and take half a core from whatever runs next (docs/performance.md has the figures);
+# 2**4 clock ticks send them to sleep at once, and waking them costs no measurable time.
+os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '4')
+
+from chainer_kfac import compat  # noqa: E402  (first: Chainer does not import without it)
 
 __version__ = '0.1.0.dev0'
 

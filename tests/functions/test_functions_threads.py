@@ -1,6 +1,8 @@
 """The thread pool: each task once, errors passed on, usable after a fork."""
 import collections
 import os
+import subprocess
+import sys
 
 import chainer
 import chainer.functions as F
@@ -45,6 +47,21 @@ def test_an_error_in_any_task_is_raised():
 def test_number_of_threads(monkeypatch, setting, expected):
     monkeypatch.setenv('OMP_NUM_THREADS', setting)
     assert threads.count() == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_idle_blas_threads_are_sent_to_sleep_before_numpy_is_there():
+    program = '''
+import os, sys
+import chainer_kfac
+print('numpy' in sys.modules, os.environ['OPENBLAS_THREAD_TIMEOUT'])
+'''
+    for given, expected in ((None, 'False 4'), ('20', 'False 20')):
+        environment = {k: v for k, v in os.environ.items() if k != 'OPENBLAS_THREAD_TIMEOUT'}
+        if given:
+            environment['OPENBLAS_THREAD_TIMEOUT'] = given
+        result = subprocess.run([sys.executable, '-c', program], env=environment, text=True,
+                                capture_output=True, check=True)
+        assert result.stdout.strip() == expected
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork on this system')
