@@ -192,17 +192,17 @@ def measure(block: FisherBlock, path: Path, schedule: cost.Schedule) -> float:
             factors.precondition(weight, bias, out)
 
     # The damping has no influence on the time, but 1 always succeeds.
-    return (_seconds(lambda: factors.update(estimate, 1.0)) / schedule.factor_interval
-            + _seconds(lambda: factors.invert(1.0, 'none', True)) / schedule.inverse_interval
-            + _seconds(apply))
+    seconds = [_seconds(work, on_gpu=not isinstance(weight, np.ndarray)) for work in (
+        lambda: factors.update(estimate, 1.0), lambda: factors.invert(1.0, 'none', True), apply)]
+    return (seconds[0] / schedule.factor_interval + seconds[1] / schedule.inverse_interval
+            + seconds[2])
 
 
-def _seconds(work):
-    synchronize = chainer.backends.cuda.available
-    if synchronize:
+def _seconds(work, on_gpu):
+    if on_gpu:
         chainer.backends.cuda.Stream.null.synchronize()
     start = time.perf_counter()
     work()
-    if synchronize:
+    if on_gpu:
         chainer.backends.cuda.Stream.null.synchronize()
     return time.perf_counter() - start
