@@ -35,6 +35,8 @@ BATCH :=
 JOBS :=
 HPARAMS :=
 FROM :=
+TRIALS :=
+MONGO :=
 # $(call flag,name,value): --name value, or nothing where the value is empty
 flag = $(if $(strip $(2)),--$(1) $(2))
 
