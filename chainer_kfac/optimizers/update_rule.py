@@ -13,8 +13,8 @@ class KFACRule(MomentumSGDRule):
 
     The direction is the preconditioned gradient that the optimizer set with `follow`, else the
     gradient. Differs from Chainer's rules in three ways: 'pre' hooks are run by the optimizer,
-    for they belong before preconditioning; with ``use_fp32_update`` the float32 master copy of a
-    float16 parameter is part of the snapshot; and with ``adjust_momentum`` the momentum is
+    for they belong before preconditioning; a float16 parameter always has a float32 copy that is
+    updated in its place and is part of the snapshot; and with ``adjust_momentum`` the momentum is
     ``momentum * lr / lr at the first update``.
 
     The state is float32 or wider.
@@ -67,14 +67,16 @@ class KFACRule(MomentumSGDRule):
         step(master.array, self.state['v'], direction, lr, momentum)
         if wide:
             param.array[...] = master.array
-            if not self._use_fp32_update:
-                self._fp32_param = None
 
     def _master_of(self, param):
-        if self._fp32_param is None:
-            self._fp32_param = chainer.Parameter(param.array.astype(np.float32), name=param.name)
-        self._fp32_param.to_device(param.device)
-        return self._fp32_param
+        """The float32 copy; a new one where the parameter was changed by something else."""
+        master = self._fp32_param
+        if master is not None:
+            master.to_device(param.device)
+        if master is None or bool((master.array.astype(param.dtype) != param.array).any()):
+            master = chainer.Parameter(param.array.astype(np.float32), name=param.name)
+        self._fp32_param = master
+        return master
 
     def serialize(self, serializer):
         self.t = serializer('t', self.t)

@@ -41,8 +41,6 @@ def start(name, dtype, hyper, *, fresh=False):
     else:
         net = small_nets.build(name, dtype)
     optimizer = KFAC(lr=0.05, damping=0.01, **hyper)
-    if dtype == 'float16':
-        optimizer.use_fp32_update()
     return net, optimizer.setup(net)
 
 

@@ -33,8 +33,6 @@ def assert_same_training(name, dtype='float64', steps=3, examples=6, squared_err
     dense = DenseKFAC(reference, squared_error=squared_error, **hyper)
     decay = hyper.pop('weight_decay', 0.0)
     optimizer = KFAC(paths=paths, **hyper)
-    if dtype == 'float16':
-        optimizer.use_fp32_update()
     optimizer.setup(net)
     if decay:
         optimizer.add_hook(WeightDecay(decay))
@@ -151,3 +149,23 @@ def test_a_hook_of_another_kind_is_preconditioned_along_any_path(path):
             optimizer.update(small_nets.Loss(net), x, t)
         found.append(np.concatenate([param.array.ravel() for param in net.params()]))
     np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
+def test_small_changes_of_a_float16_parameter_add_up():
+    """Each step is a third of a unit in the last place; weights set from outside are kept."""
+    net = small_nets.build('linear', 'float16')
+    net.fc.W.array[...] = 1.5
+    optimizer = KFAC(lr=1e-9, momentum=0).setup(net)
+    loss = small_nets.Loss(net)
+    x, t = small_nets.images(6, 'float16')
+    optimizer.update(loss, x, t)
+    optimizer.lr *= 3e-4 / np.abs(net.fc.W.update_rule.state['v']).max()
+    optimizer.update(loss, x, t)
+    assert (net.fc.W.array == 1.5).all()
+    for _ in range(8):
+        optimizer.update(loss, x, t)
+    assert (net.fc.W.array != 1.5).any()
+    net.fc.W.array[...] = 1.0
+    optimizer.lr = 1e-9
+    optimizer.update(loss, x, t)
+    assert (net.fc.W.array == 1.0).all()
