@@ -78,14 +78,14 @@ def wide_layer():
     return link, x, random.normal(size=(16, 500)).astype(np.float32)
 
 
-def chosen(monkeypatch, ratio, **hyper):
-    """The path of a wide layer if the model's choice is measured ``ratio`` times the other's."""
+def chosen(monkeypatch, *ratios, **hyper):
+    """The path of a wide layer if its choice is measured ``ratios`` times the runner-up's 1 s."""
     link, x, t = wide_layer()
     measured = []
 
     def measure(block, path, schedule):
         measured.append(path)
-        return ratio if len(measured) == 1 else 1.0
+        return ratios[len(measured) // 2] if len(measured) % 2 else 1.0
 
     monkeypatch.setattr(planning, 'measure', measure)
     optimizer = KFAC(**hyper).setup(link)
@@ -103,13 +103,15 @@ def test_slow_averages_at_intervals_take_inverses_and_thin_rows(monkeypatch):
     assert path == Path(thin=True)
 
 
-def test_a_timing_overrules_the_model_only_when_it_is_clear(monkeypatch):
+def test_timings_overrule_the_model_only_when_they_are_clear(monkeypatch):
     hyper = {'cov_ema_decay': 0.95, 'ema_weighs': 'old', 'inverse_update_interval': 30}
     first, measured = chosen(monkeypatch, 1.0, **hyper)
     assert len(measured) == 2
     assert first == measured[0]
-    assert chosen(monkeypatch, 1.2, **hyper)[0] == measured[0]
-    assert chosen(monkeypatch, 2.0, **hyper)[0] == measured[1]
+    assert chosen(monkeypatch, 1.2, **hyper) == (first, measured)
+    again = measured * 2
+    assert chosen(monkeypatch, 2.0, 1.2, **hyper) == (first, again)
+    assert chosen(monkeypatch, 2.0, 2.0, **hyper) == (measured[1], again)
 
 
 @pytest.mark.parametrize('path', [Path(), Path(solve=True), Path(thin=True), ROWS])
