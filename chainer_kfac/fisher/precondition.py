@@ -133,35 +133,31 @@ def _one_batch_with_decay(G, A, scale, decay, W, b, out, workspace):
     """
     xp = G.xp
     r, d = len(A.rows), A.dim - A.bias
-    s_g, s_a = G.scale, A.scale
     share = decay / (G.term * A.term)
-    X = workspace.take('right rows', (r, A.dim), A.rows.dtype, xp)
+    # One product adds both subtrahends: Y with U, and X V^T with K_a^-1 X, one below the other.
+    left = workspace.take('decay left', (2 * r, G.dim), G.rows.dtype, xp)
+    right = workspace.take('decay right', (2 * r, A.dim), A.rows.dtype, xp)
+    (Y, outputs), (U, X) = (left[:r], left[r:]), (right[:r], right[r:])
+    Y[...] = G.rows
     join(A.rows, 1 if A.bias else None, X)
-    outputs = A.rows @ W.T
-    Y_V = workspace.take('Y V', X.shape, X.dtype, xp)
-    xp.matmul(G.rows, W, out=Y_V[:, :d])
+    xp.matmul(A.rows, W.T, out=outputs)
+    xp.matmul(Y, W, out=U[:, :d])
     if A.bias:
-        Y_V[:, d] = 0 if b is None else G.rows @ b
+        U[:, d] = 0 if b is None else Y @ b
         if b is not None:
             outputs += b
-    Y_V_X = Y_V @ X.T
-    solved = cholesky_solve(A.kernel, X, overwrite=True)
-    Y_V -= (s_a * Y_V_X) @ solved
-    Y_V *= -share * s_g
-    gradient = scale * solved
-    Y_V += gradient
-    mixed = cholesky_solve(G.kernel, Y_V, overwrite=True)
-    outputs *= -share * s_a
-    for target, V, part in ((out[0], W, slice(0, d)), (out[1], b, slice(d, None))):
-        if target is None:
-            continue
-        target = target if target.ndim == 2 else target[:, None]
-        if V is None:
-            target[...] = 0
-        else:
-            xp.multiply(V.reshape(target.shape), share, out=target)
-        add_product(G.rows, mixed[:, part], target)
-        add_product(outputs, solved[:, part], target)
+    Y_V_X = U @ X.T
+    cholesky_solve(A.kernel, X, overwrite=True)
+    U -= (A.scale * Y_V_X) @ X
+    U *= -share * G.scale
+    U += scale * X
+    cholesky_solve(G.kernel, U, overwrite=True)
+    outputs *= -share * A.scale
+    xp.multiply(W, share, out=out[0])
+    add_product(left, right[:, :d], out[0])
+    if A.bias:
+        column = right[:, d] @ left
+        xp.add(column, 0 if b is None else share * b, out=out[1])
     return out
 
 
