@@ -33,5 +33,5 @@ def draw(experiment, trials):
 
 def _cell(value):
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return '<td class="number" data-value="{!r}">{:.5g}</td>'.format(value, value)
+        return '<td class="number" data-value="{!r}">{:.5g}</td>'.format(float(value), value)
     return '<td>{}</td>'.format(html.escape('' if value is None else str(value)[:80]))

@@ -1,0 +1,57 @@
+"""A worker that is an MPI job: rank 0 talks to the database, all ranks evaluate."""
+import pytest
+
+from chainer_kfac.search.documents import DONE, NEW
+
+pytestmark = [pytest.mark.mongo, pytest.mark.mpi]
+
+PROGRAM = """
+import sys
+from chainer_kfac.search.objectives import functions
+from chainer_kfac.search import objectives
+from mpi4py import MPI
+
+branin = objectives.find('branin')
+plain = branin.evaluate
+
+def evaluate(values, settings, progress):
+    # collective, as distributed training is: it hangs unless every rank is here with equal values
+    total = MPI.COMM_WORLD.allreduce(values['x'])
+    assert abs(total - MPI.COMM_WORLD.size * values['x']) < 1e-12
+    return plain(values, settings, progress)
+
+branin.evaluate = evaluate
+from chainer_kfac.cli import main
+sys.exit(main(['worker', *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize('prune', ['none', 'both'])
+def test_ranks_evaluate_together(nx, nx_store, begin, mpirun, tmp_path, prune):
+    experiment = begin(nx_store, settings={'epochs': 10}, prune=prune)
+    for tid in range(7):
+        nx_store.jobs.insert_one(experiment.new_trial(tid, {'x': 3.0 + tid / 2, 'y': 9.0}, 'x'))
+    program = tmp_path / 'program.py'
+    program.write_text(PROGRAM)
+    done = mpirun(2, program, '--max-trials', 7, '--root', tmp_path,
+                  CHAINER_KFAC_MONGO=nx.uri, OMP_NUM_THREADS='1')
+    assert done.returncode == 0, done.stderr
+    trials = sorted(nx_store.jobs.find(), key=lambda trial: trial['tid'])
+    assert [trial['state'] for trial in trials] == [DONE] * 7
+    assert bool(trials[6]['result']['pruned']) == (prune == 'both')
+    assert nx_store.workers.count_documents({}) == 1
+
+
+def test_no_server_ends_all_ranks(mpirun):
+    done = mpirun(2, '-m', 'chainer_kfac', 'worker', timeout=60,
+                  CHAINER_KFAC_MONGO='mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=300')
+    assert done.returncode == 2
+    assert 'no MongoDB server answers' in done.stderr
+
+
+def test_a_time_limit_ends_all_ranks(nx, nx_store, begin, enqueue, mpirun, tmp_path):
+    enqueue(nx_store, begin(nx_store, settings={'epochs': 40, 'seconds': 60}), 1)
+    done = mpirun(2, '-m', 'chainer_kfac', 'worker', '--time-limit', '0:05', '--root', tmp_path,
+                  timeout=90, CHAINER_KFAC_MONGO=nx.uri)
+    assert done.returncode == 0, done.stderr
+    assert nx_store.jobs.find_one()['state'] == NEW
