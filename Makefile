@@ -40,7 +40,7 @@ MONGO :=
 # $(call flag,name,value): --name value, or nothing where the value is empty
 flag = $(if $(strip $(2)),--$(1) $(2))
 
-.PHONY: help install test lint doctor cupy-audit table1 search
+.PHONY: help install test lint bench doctor cupy-audit table1 search
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ test: $(INSTALLED) ## run the tests (TEST_ARGS='-k name')
 lint: $(INSTALLED) ## ruff, and the order of the rooms
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
+
+bench: $(INSTALLED) ## time training steps by phase, beside Chainer and PyTorch (BATCH)
+	$(KFAC) bench $(call flag,batch,$(BATCH))
 
 doctor: $(INSTALLED) ## say what this machine can do
 	$(KFAC) doctor

@@ -38,8 +38,10 @@ class Convolution2DFunction(stock.Convolution2DFunction):
         gradients = {}
         if 0 in indexes:
             gradients[0] = input_gradient(gy, w, geometry)
-        if 1 in indexes or 2 in indexes:
+        if 1 in indexes:
             gradients[1], gradients[2] = weight_gradient(x, gy, geometry)
+        elif 2 in indexes:
+            gradients[2] = gy.sum(axis=(2, 3)).sum(axis=0)
         return [chainer.Variable(gradients[i]) for i in indexes]
 
     def _geometry(self, x_shape, w_shape):

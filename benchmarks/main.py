@@ -1,0 +1,114 @@
+"""The whole benchmark: every batch size and number of threads, tables and a figure."""
+import datetime
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks import figure, report
+from chainer_kfac.exceptions import KFACError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class BenchmarkFailed(KFACError):
+    """A measuring process ended with an error."""
+
+
+def run(batches, threads, names, rounds: int, out: str, *, gpu: bool = False,
+        memory: bool = True) -> dict:
+    """Measure and write ``out``.json, ``out``.md and ``out``.png.
+
+    Each combination of batch size and threads is measured in one process, in turns; peak memory
+    and the first step in processes of their own.
+
+    Args:
+        batches, threads (lists of int): combinations to measure; threads are ignored on a GPU.
+        names (list of str): rows, see `benchmarks.rows.NAMES`.
+        rounds (int): turns at the smallest batch; fewer at larger ones, at least three.
+        out (str): where to write, without an ending.
+        gpu (bool): time on GPU 0 with its events.
+        memory (bool): also measure peak memory.
+    Returns:
+        dict: what was written as JSON.
+    Raises:
+        BenchmarkFailed: if a measuring process failed.
+    """
+    device = '@cupy:0' if gpu else '@numpy'
+    result = {'format': FORMAT, 'date': datetime.date.today().isoformat(), 'machine': machine(),
+              'versions': versions(), 'device': device, 'rounds': rounds, 'steps': [],
+              'memory': [], 'first': None}
+    for count in [None] if gpu else threads:
+        for size in batches:
+            logger.info('batch %d, %s', size, 'GPU' if gpu else '{} threads'.format(count))
+            turns = max(3, rounds * min(batches) // size)
+            result['steps'].append({
+                'batch': size, 'threads': count, 'rounds': turns,
+                'rows': child(count, 'steps', size, turns, device, *names)})
+    if memory and not gpu:
+        for size in batches:
+            for name in names:
+                if name != 'augmentation':
+                    logger.info('memory of %s, batch %d', name, size)
+                    result['memory'].append({'batch': size, 'name': name, 'mb': child(
+                        max(threads), 'memory', size, name)})
+        child(max(threads), 'first', batches[0])  # fills the cache, if it is not yet
+        result['first'] = child(max(threads), 'first', batches[0])
+    write(result, out)
+    return result
+
+
+def write(result: dict, out: str) -> None:
+    """Write the result as JSON, as Markdown and, if matplotlib is there, as a figure."""
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    Path(out + '.json').write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    Path(out + '.md').write_text(report.markdown(result), encoding='utf-8')
+    if importlib.util.find_spec('matplotlib') is not None:
+        figure.draw(result, out + '.png')
+    else:
+        logger.warning('matplotlib is not installed, so there is no %s.png', out)
+
+
+def child(threads: int | None, *arguments) -> object:
+    """Result of `benchmarks.child` with these arguments, on so many threads."""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(
+        [str(_ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
+    if threads is not None:
+        environment.update({name: str(threads) for name in (
+            'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')})
+    command = [sys.executable, '-m', 'benchmarks.child', *map(str, arguments)]
+    process = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if process.returncode:
+        raise BenchmarkFailed('{} ended with exit code {}; its error is above'.format(
+            ' '.join(command[1:]), process.returncode))
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def machine() -> dict:
+    """Processor and cores of this machine."""
+    name = platform.processor()
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.exists():
+        name = next((line.split(':', 1)[1].strip() for line in cpuinfo.read_text().splitlines()
+                     if line.startswith('model name')), name)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return {'processor': name, 'cores': cores, 'system': platform.system()}
+
+
+def versions() -> dict:
+    """Versions of what was measured."""
+    found = {'python': platform.python_version()}
+    for name in ('chainer_kfac', 'chainer', 'numpy', 'scipy', 'numba', 'torch', 'cupy'):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

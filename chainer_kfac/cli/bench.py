@@ -1,0 +1,47 @@
+"""``chainer-kfac bench``: how long training steps take here, beside Chainer and PyTorch."""
+import argparse
+import sys
+
+EXAMPLE = """\
+examples:
+  chainer-kfac bench                             # everything, about ten minutes
+  chainer-kfac bench --batch 128 --threads 2 --rounds 40 --rows SGD 'PyTorch SGD'
+  chainer-kfac bench --gpu
+
+Writes OUT.json, OUT.md and OUT.png. PyTorch is measured if it is installed. docs/performance.md
+explains the figures.
+"""
+
+
+def add_parser(subparsers):
+    parser = subparsers.add_parser(
+        'bench', help='time training steps', description='Time LeNet5 training steps, by phase.',
+        epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--batch', type=int, nargs='+', default=[128, 512, 2048], metavar='N',
+                        help='batch sizes (default: 128 512 2048)')
+    parser.add_argument('--threads', type=int, nargs='+', default=[1, 2], metavar='N',
+                        help='numbers of threads (default: 1 2)')
+    parser.add_argument('--rounds', type=int, default=20, metavar='N',
+                        help='turns of each row at the smallest batch (default: %(default)s)')
+    parser.add_argument('--rows', nargs='+', metavar='NAME', help='steps to time (default: all)')
+    parser.add_argument('--out', default='runs/bench/cpu',
+                        help='where to write, without an ending (default: %(default)s)')
+    parser.add_argument('--gpu', action='store_true', help='time on GPU 0, by its events')
+    parser.add_argument('--no-memory', action='store_true', help='leave peak memory out')
+
+
+def run(args):
+    from chainer_kfac import resources
+    from chainer_kfac.exceptions import ConfigError
+
+    sys.path.insert(0, str(resources.find('benchmarks/main.py').parent.parent))
+    from benchmarks import main, report, rows
+
+    names = args.rows or list(rows.NAMES)
+    unknown = set(names) - set(rows.NAMES)
+    if unknown:
+        raise ConfigError('--rows {}: no such row; there are {}'.format(
+            ', '.join(sorted(unknown)), ', '.join(rows.NAMES)))
+    result = main.run(args.batch, args.threads, names, args.rounds, args.out, gpu=args.gpu,
+                      memory=not args.no_memory)
+    print(report.markdown(result))
