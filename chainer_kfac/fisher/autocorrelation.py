@@ -7,7 +7,7 @@ which come from one small matrix product per frequency (`spectrum`). At other st
 import chainer
 import numpy as np
 
-from chainer_kfac.fisher.assembly import assemble
+from chainer_kfac.fisher.assembly import assemble, assemble_by_product
 from chainer_kfac.fisher.patches import pair, patch_view
 from chainer_kfac.fisher.spectrum import Chunks, LagSums
 from chainer_kfac.fisher.windows import Axis, Terms
@@ -75,7 +75,7 @@ def spectral_second_moment(x, ksize, pad=0, dilate=1, groups=1, bias=True, *, wo
     (kh, kw), width = pair(ksize), x.shape[1] // groups
     m = width * kh * kw
     moments = xp.empty((groups, m + bias, m + bias), x.dtype)
-    assemble(sums.terms, values, moments[:, :m, :m])
+    sums.assemble(values, moments[:, :m, :m])
     if bias:
         view = patch_view(x.mean(axis=0, keepdims=True), ksize, 1, pad, dilate)
         column = view.sum(axis=(0, 1, 2)).reshape(groups, m)
@@ -92,6 +92,7 @@ class MomentSums:
         self.axes = y, x = [
             Axis(*sizes) for sizes in zip((h, w), pair(ksize), pair(pad), pair(dilate))]
         self.terms = Terms(y, x)
+        self._weights = None if xp is np else xp.asarray(self.terms.dense().astype(dtype))
         self.groups, self.channels = groups, channels // groups
         self.image = LagSums((h, w), groups, self.channels, (y.k - 1, x.k - 1),
                              (y.dilate, x.dilate), xp, dtype)
@@ -128,6 +129,13 @@ class MomentSums:
             self._corners(_ends(_ends(images, 4, horizontal), 3, vertical), scale, part())
         return values
 
+    def assemble(self, values, moments):
+        """Fill ``moments``, (groups, m, m), from the listed sums."""
+        if self._weights is None:
+            assemble(self.terms, values, moments)
+        else:
+            assemble_by_product(self._weights, values, moments)
+
     def _chunk_size(self, x):
         """Examples at a time: a few on the CPU, to stay in its caches; many on a device."""
         if chainer.backend.get_array_module(x) is np:
@@ -139,10 +147,8 @@ class MomentSums:
 
         ``strips``: (place along the border, example, group, end, line, channel).
         """
-        long, examples, groups, ends, lines, c = strips.shape
-        xp = chainer.backend.get_array_module(strips)
-        images = xp.ascontiguousarray(strips).reshape(long, 1, examples, groups * ends, -1)
-        lags = sums(Chunks(images, size), scale, workspace)
+        _, _, groups, ends, lines, c = strips.shape
+        lags = sums(Chunks(strips[:, None], size), scale, workspace)
         lags = lags.reshape(-1, groups, ends, lines, c, lines, c).transpose(2, 3, 5, 0, 1, 4, 6)
         out.reshape(lags.shape)[...] = lags
 
@@ -162,7 +168,10 @@ class MomentSums:
 
 
 def _ends(array, axis, along):
-    """Replace an axis of pixels by two: the low or the high end, and the pixels of its border."""
+    """Replace an axis of pixels by two: low or high end, pixels of its border; a view to read."""
     xp = chainer.backend.get_array_module(array)
-    before = (slice(None),) * axis
-    return xp.stack([array[before + (end,)] for end in along.ends], axis=axis)
+    step = array.strides[axis]
+    shape = array.shape[:axis] + (2, along.border) + array.shape[axis + 1:]
+    strides = (array.strides[:axis] + ((along.size - along.border) * step, step)
+               + array.strides[axis + 1:])
+    return xp.lib.stride_tricks.as_strided(array, shape, strides)

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import chainer
 import numpy as np
 
-from chainer_kfac.fisher.damping import pi, terms
-from chainer_kfac.fisher.sides import side_of
+from chainer_kfac.fisher.damping import add_to_diagonal, pi, terms
+from chainer_kfac.fisher.sides import DenseSide, side_of
+from chainer_kfac.linalg import cholesky_inverses
 
 MAX_RAISES = 3
 
@@ -79,6 +80,58 @@ def damped_sides(A, G, damping, pi_type='tracenorm', *, bias=False, solve=False)
 
     return recover(attempt, damping, np.promote_types(A.dtype, G.dtype),
                    hopeless=lambda: not (all_finite(A) and all_finite(G)))
+
+
+class Request(NamedTuple):
+    """The arguments of one `damped_sides` among several."""
+
+    A: Any
+    G: Any
+    damping: float
+    pi_type: str = 'tracenorm'
+    bias: bool = False
+    solve: bool = False
+
+
+def damped_sides_together(requests):
+    """`damped_sides` of several layers, for a device: equal sizes at once, one status read.
+
+    The first attempts of all layers are queued without waiting for any; those that fail follow
+    the policy one by one.
+
+    Args:
+        requests (list of Request)
+    Returns:
+        list of Recovery, one for each request.
+    """
+    inverses, sides = [], []
+    for A, G, damping, pi_type, bias, solve in requests:
+        split = pi(trace(A), width(A), trace(G), width(G), pi_type)
+        pair = []
+        for factor, term, has_bias in zip((A, G), terms(damping, split), (bias, False)):
+            if hasattr(factor, 'ndim') and not solve:
+                inverses.append((add_to_diagonal(factor, term), pair, len(pair), has_bias))
+                pair.append(None)
+            else:
+                side, ok = side_of(factor, term, bias=has_bias, solve=solve)
+                pair.append((side, ok))
+        sides.append(pair)
+    found = cholesky_inverses([damped for damped, *_ in inverses])
+    for (inverse, ok), (_, pair, place, has_bias) in zip(found, inverses):
+        pair[place] = DenseSide(inverse, False, has_bias), ok
+    oks = _read([ok_A & ok_G for (_, ok_A), (_, ok_G) in sides])
+    return [
+        Recovery((A[0], G[0]), request.damping, False, 0, False) if ok
+        else damped_sides(*request[:4], bias=request.bias, solve=request.solve)
+        for (A, G), ok, request in zip(sides, oks, requests)]
+
+
+def _read(statuses):
+    """Statuses on the host, in one transfer."""
+    if not statuses:
+        return []
+    xp = chainer.backend.get_array_module(*statuses)
+    return chainer.backends.cuda.to_cpu(xp.stack([xp.asarray(status) for status in statuses]))
 
 
 def trace(factor):

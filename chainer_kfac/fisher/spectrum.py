@@ -18,7 +18,8 @@ class Chunks:
     """A batch of images, a few examples at a time.
 
     Args:
-        images (array, (rows, columns, examples, groups, channels)): any strides.
+        images (array, (rows, columns, examples, ...)): any strides; the rest are groups and
+            channels, each perhaps several axes.
         size (int): examples in a chunk.
     """
 

@@ -87,6 +87,14 @@ class Terms:
         flat = np.array([term for terms in lists for term in terms])
         self.terms, self.signs = flat.T.copy()
 
+    def dense(self):
+        """The signs as a matrix, (pairs of places, count)."""
+        pairs = len(self.starts) - 1
+        matrix = np.zeros((pairs, self.count))
+        owners = np.repeat(np.arange(pairs), np.diff(self.starts))
+        np.add.at(matrix, (owners, self.terms), self.signs)
+        return matrix
+
     def _of_pair(self, ky, kx, ky2, kx2):
         vertical, horizontal = self._axes
         b, c = vertical.border, horizontal.border

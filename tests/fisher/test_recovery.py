@@ -4,7 +4,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from chainer_kfac.fisher import damping as damping_
-from chainer_kfac.fisher.recovery import damped_sides, recover
+from chainer_kfac.fisher.recovery import (
+    Request,
+    damped_sides,
+    damped_sides_together,
+    recover,
+)
 from chainer_kfac.fisher.sample_space import RowFactor
 
 
@@ -121,3 +126,27 @@ def test_rows_and_matrices_agree(xp):
                     to_host(dense.value[0].right(z, column)), atol=1e-10)
     assert damping_.pi_of(A, G) == pytest.approx(damping_.pi(
         RowFactor(x, 1 / 6, True).trace, 10, G.trace(), 5))
+
+
+def test_several_layers_at_once_equal_one_by_one(xp):
+    """Sound, hard, hopeless and row-kept factors side by side."""
+    A, G = factors(xp)
+    nan = A.copy()
+    nan[0, 0] = np.nan
+    rows = RowFactor(xp.asarray(np.random.RandomState(0).randn(4, 7).astype('f')), 0.25, True)
+    requests = [
+        Request(A, G, 0.01), Request(A, G, 0.3, 'none', True), Request(A, G, 0.01, solve=True),
+        Request(xp.full((2, 2), 1e3, 'f'), xp.eye(3, dtype='f'), 1e-10, 'none'),
+        Request(nan, G, 0.01), Request(rows, G, 0.01)]
+    outcomes = damped_sides_together(requests)
+    assert [(outcome.retried, outcome.skipped) for outcome in outcomes] == [
+        (False, False), (False, False), (False, False), (True, False), (True, True),
+        (False, False)]
+    for request, outcome in zip(requests, outcomes, strict=True):
+        alone = damped_sides(*request[:4], bias=request.bias, solve=request.solve)
+        assert outcome[1:] == alone[1:]
+        for one, other in zip(outcome.value or (), alone.value or (), strict=True):
+            assert one.bias == other.bias
+            z = xp.eye(one.dim, dtype='f')[:, :one.dim - one.bias]
+            assert_allclose(to_host(one.right(z)), to_host(other.right(z)), rtol=1e-5, atol=1e-5)
+    assert damped_sides_together([]) == []
