@@ -20,7 +20,7 @@ def table(blocks, caption, label) -> str:
         label (str): for \ref.
     """
     lines = [r'\begin{table*}', r'\centering', r'\scriptsize', r'\setlength{\tabcolsep}{3pt}',
-             r'\caption{%s}\label{%s}' % (escape(caption), label)]
+             r'\caption{%s}\label{%s}\smallskip' % (escape(caption), label)]
     for types, header, rows in blocks:
         first, *rest = [r'  {} \\'.format(' & '.join(map(escape, line)))
                         for line in [header, *rows]]

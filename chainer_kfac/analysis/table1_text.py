@@ -29,17 +29,13 @@ def to_latex(table) -> str:
     apart = ('Data', 'Protocol', 'Hyperparameters') + (
         () if any(row['note'] for row in table['rows']) else ('Note',))
     columns = {header: column for header, column in COLUMNS.items() if header not in apart}
-    types = ''.join('p{5cm}' if header == 'Note' else alignment[0]
+    types = ''.join('p{2cm}' if header == 'Note' else alignment[0]
                     for header, (alignment, _) in columns.items())
-    fields = [field for field in HYPERPARAMETERS
-              if any(field in row['hyperparameters'] for row in table['rows'])]
-    hyperparameters = [[_optimizer(row), row['batch_size']] + [
-        _number(row['hyperparameters'].get(field), '.6g') for field in fields]
-        for row in table['rows']]
+    hyperparameters = {header: COLUMNS[header]
+                       for header in ('Optimizer', 'Batch', 'Hyperparameters')}
     return latex.table(
         [(types, list(columns), _cells(table, columns)),
-         ('l' + 'r' * (len(fields) + 1),
-          ['Optimizer', 'Batch', *(field.replace('_', ' ') for field in fields)], hyperparameters)],
+         ('lrp{11cm}', list(hyperparameters), _cells(table, hyperparameters))],
         caption=' '.join([title(table) + '.', *warnings(table), *LEGEND.split('\n')]),
         label='tab:table1')
 
@@ -72,14 +68,14 @@ def to_json(table) -> str:
 def title(table) -> str:
     """One line that names the profile, the data and anything that is not the paper's."""
     if table['profile'] is None:
-        return 'Table 1: no run yet'
+        return 'Reproduction of Table 1: no run yet'
     labels = sorted({row['dataset'] for row in table['rows'] if row['dataset']})
     parts = ['profile {}'.format(table['profile']), ' and '.join(labels) or table['dataset']]
     if any(row['stand_in'] for row in table['rows']):
         parts.append('not the data of the paper')
     if any(row['departures'] for row in table['rows']):
         parts.append('not the protocol of the paper')
-    return 'Table 1, ' + ', '.join(parts)
+    return 'Reproduction of Table 1: ' + ', '.join(parts)
 
 
 def warnings(table) -> list[str]:
