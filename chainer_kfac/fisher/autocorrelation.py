@@ -33,10 +33,32 @@ def patch_second_moment(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True
     Raises:
         ValueError: if the kernel does not fit in the padded image.
     """
-    if pair(stride) == (1, 1) and pair(ksize) != (1, 1):
+    if pair(stride) == (1, 1) and spectral_pays(x.shape, ksize, pad, dilate, groups):
         return spectral_second_moment(
             x, ksize, pad, dilate, groups, bias, workspace=workspace)
     return explicit_second_moment(x, ksize, stride, pad, dilate, groups, bias)
+
+
+def spectral_pays(shape, ksize, pad, dilate, groups):
+    """Whether the spectral way is the faster one at stride 1, from the shape (N, C, h, w) alone.
+
+    Both counts are operations of one kind of product; what moves memory is counted as the
+    operations that take as long (measured on a CPU). Few examples of many channels lose: the sums
+    of each frequency are as large as for many examples.
+    """
+    examples, channels, h, w = shape
+    y, x = (Axis(*sizes) for sizes in zip((h, w), pair(ksize), pair(pad), pair(dilate)))
+    places, c = y.k * x.k, channels // groups
+    if places == 1:
+        return False
+    across = w + (x.k - 1) * x.dilate
+    rows, columns = (h + (y.k - 1) * y.dilate) // 2 + 1, across // 2 + 1
+    frequencies = rows * across + 2 * columns * y.border ** 2 + 2 * rows * x.border ** 2
+    products = groups * c ** 2 * (frequencies * (6 * examples + 178) + 96 * places ** 2)
+    transforms = examples * channels * rows * w * (4 * h + 8 * across)
+    m = places * c
+    explicit = groups * examples * y.positions * x.positions * m * (m + 30)
+    return 2 * (products + transforms) < explicit
 
 
 def explicit_second_moment(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=True):

@@ -18,6 +18,7 @@ class Axis:
     Args:
         size (int): pixels. k, pad, dilate (int): the kernel's places, padding, and their distance.
     Attributes:
+        positions (int): where the kernel fits.
         border (int): outermost pixels at either end that some windows leave out.
         ends (list of slice): those pixels at the low and at the high end; empty without a border.
     Raises:
@@ -25,7 +26,7 @@ class Axis:
     """
 
     def __init__(self, size, k, pad, dilate):
-        out = out_size(size, k, 1, pad, dilate)
+        self.positions = out = out_size(size, k, 1, pad, dilate)
         if out < 1:
             raise ValueError('a kernel of {} dilated by {} does not fit in {} pixels padded by {}'
                              .format(k, dilate, size, pad))

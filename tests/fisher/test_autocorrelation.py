@@ -1,7 +1,7 @@
 """The second moment of patches without patches: sums of lagged products, windows, assembly."""
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -92,6 +92,21 @@ def test_both_ways_of_assembly_agree(xp, groups, c):
     assert_allclose(first, second, atol=1e-13)
 
 
+@settings(max_examples=60, deadline=None)
+@given(size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+       ksize=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+       dilate=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+       pad=st.tuples(st.integers(0, 6), st.integers(0, 6)), groups=st.integers(1, 3),
+       width=st.integers(1, 3), n=st.integers(1, 3), bias=st.booleans())
+def test_spectral_equals_the_definition(size, ksize, dilate, pad, groups, width, n, bias):
+    x = np.random.RandomState(0).randn(n, groups * width, *size)
+    assume(all(s + 2 * p > d * (k - 1) for s, p, d, k in zip(size, pad, dilate, ksize)))
+    expected = conv_A(x, ksize, (1, 1), pad, dilate, groups, bias)
+    actual = spectral_second_moment(x, ksize, pad, dilate, groups, bias)
+    assert_array_equal(actual, actual.swapaxes(-1, -2))
+    assert_allclose(actual, expected, atol=1e-12 * max(1, (x ** 2).sum()))
+
+
 @pytest.mark.parametrize('k, pad, size', [(5, 2, (14, 14)), (5, 0, (9, 7)), (3, 1, (8, 9)),
                                           (5, 4, (6, 6)), ((1, 5), (0, 2), (4, 9)),
                                           ((2, 3), (5, 0), (3, 3))])
@@ -116,6 +131,20 @@ def test_chunks_and_groups_of_frequencies_do_not_matter(monkeypatch):
         assert_allclose(actual, expected, atol=1e-12)
         monkeypatch.setattr(autocorrelation, '_CHUNK_ELEMENTS', size)
         assert_allclose(explicit_second_moment(x, (3, 2), 1, (1, 0)), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize('shape, k, pad, groups, pays', [
+    ((128, 3, 28, 28), 5, 2, 1, True), ((128, 32, 14, 14), 5, 2, 1, True),
+    ((128, 32, 7, 7), 5, 2, 1, True), ((2048, 32, 7, 7), 5, 2, 1, True),
+    ((32, 256, 14, 14), 3, 1, 1, True), ((8, 512, 7, 7), 3, 1, 1, False),
+    ((8, 128, 14, 14), 3, 1, 128, True), ((1, 64, 3, 3), 3, 1, 1, False),
+    ((64, 8, 9, 9), 1, 0, 1, False)])
+def test_the_faster_way_is_taken(shape, k, pad, groups, pays, monkeypatch):
+    assert autocorrelation.spectral_pays(shape, k, pad, 1, groups) is pays
+    way = 'spectral_second_moment' if pays else 'explicit_second_moment'
+    monkeypatch.setattr(autocorrelation, way, lambda *_, **__: 'taken')
+    x = np.broadcast_to(np.float32(0), shape)
+    assert autocorrelation.patch_second_moment(x, k, 1, pad, 1, groups) == 'taken'
 
 
 def test_the_number_of_threads_does_not_matter(monkeypatch):
