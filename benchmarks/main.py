@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import figure, report
+from benchmarks import figure, report, rows
 from chainer_kfac.exceptions import KFACError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ def run(batches, threads, names, rounds: int, out: str, *, gpu: bool = False,
     """Measure and write ``out``.json, ``out``.md and ``out``.png.
 
     Each combination of batch size and threads is measured in one process, in turns; peak memory
-    and the first step in processes of their own.
+    and the first step in processes of their own. What ``out``.json has of other combinations,
+    measured with the same versions on the same machine, stays in it.
 
     Args:
         batches, threads (lists of int): combinations to measure; threads are ignored on a GPU.
@@ -62,8 +63,32 @@ def run(batches, threads, names, rounds: int, out: str, *, gpu: bool = False,
                         max(threads), 'memory', size, name)})
         child(max(threads), 'first', batches[0])  # fills the cache, if it is not yet
         result['first'] = child(max(threads), 'first', batches[0])
+    result = merged(_earlier(out), result)
     write(result, out)
     return result
+
+
+def merged(earlier: dict | None, result: dict) -> dict:
+    """The result with what only an earlier one of the same machine and versions has."""
+    same = ('format', 'machine', 'versions', 'device')
+    if earlier is None or any(earlier[key] != result[key] for key in same):
+        return result
+
+    def union(key, *identity):
+        return {tuple(entry[name] for name in identity): entry
+                for entry in [*earlier[key], *result[key]]}.values()
+
+    steps, memory = union('steps', 'batch', 'threads'), union('memory', 'batch', 'name')
+    return {
+        **result, 'first': result['first'] or earlier['first'],
+        'steps': sorted(steps, key=lambda entry: (entry['batch'], entry['threads'] or 0)),
+        'memory': sorted(memory, key=lambda entry: rows.NAMES.index(entry['name'])),
+    }
+
+
+def _earlier(out):
+    path = Path(out + '.json')
+    return json.loads(path.read_text(encoding='utf-8')) if path.exists() else None
 
 
 def write(result: dict, out: str) -> None:

@@ -4,7 +4,7 @@ import statistics
 from benchmarks.rows import Row
 
 
-def run(rows: list[Row], rounds: int, warm_up: int = 3) -> dict[str, list[dict]]:
+def run(rows: list[Row], rounds: int, warm_up: int = 2) -> dict[str, list[dict]]:
     """Time every row once a round.
 
     Each row makes a step that is not timed before the one that is, so that it finds the caches as

@@ -61,9 +61,10 @@ def _phases(measured):
 def _memory(memory):
     batches = list(dict.fromkeys(entry['batch'] for entry in memory))
     names = list(dict.fromkeys(entry['name'] for entry in memory if entry['mb']))
-    found = {(entry['name'], entry['batch']): entry['mb'] for entry in memory}
+    found = {(entry['name'], entry['batch']): entry['mb'] for entry in memory if entry['mb']}
     return table([['step', *('batch {}'.format(batch) for batch in batches)]] + [
-        [name, *('{:,.0f}'.format(found[name, batch]) for batch in batches)] for name in names])
+        [name, *('{:,.0f}'.format(found[name, batch]) if (name, batch) in found else ''
+                 for batch in batches)] for name in names])
 
 
 def _first(first):

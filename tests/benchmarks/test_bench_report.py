@@ -54,6 +54,20 @@ def test_page_has_every_row_and_states_what_is_not_there():
     assert '0.50 s for imports, then 0.40 s' in page
 
 
+def test_a_result_keeps_what_only_an_earlier_one_has():
+    earlier, new = result(), result()
+    earlier['steps'][1]['rounds'] = 99
+    new['steps'] = [{**new['steps'][0], 'rounds': 5}, {**new['steps'][0], 'batch': 64}]
+    new['memory'], new['first'] = [], None
+    both = main.merged(earlier, new)
+    assert [(e['batch'], e['threads'], e['rounds']) for e in both['steps']] == [
+        (64, 1, 3), (128, 1, 5), (128, 2, 99)]
+    assert both['memory'] == earlier['memory']
+    assert both['first'] == earlier['first']
+    assert main.merged(None, new) is new
+    assert main.merged({**earlier, 'versions': {'numpy': '3'}}, new) is new
+
+
 def test_everything_is_written(tmp_path):
     main.write(result(), str(tmp_path / 'new' / 'cpu'))
     assert json.loads((tmp_path / 'new' / 'cpu.json').read_text()) == result()
