@@ -63,8 +63,8 @@ def run(args):
     from chainer_kfac.search.store import Store
 
     deadline = None if args.time_limit is None else time.monotonic() + args.time_limit
-    stopping = Stopping(deadline, args.parent)
     team = ranks.world()
+    stopping = Stopping(deadline, args.parent, alone=team.size == 1)
     with stopping.listening():
         if team.rank != 0:
             worker.follow(team, stopping, args.device)

@@ -1,4 +1,5 @@
 """One evaluation of an objective, and what came of it."""
+import contextlib
 import dataclasses
 import logging
 import math
@@ -58,7 +59,7 @@ def evaluate(task: Task, progress: Progress, ranks, stopping: Stopping) -> Outco
 
 def _evaluate(task, progress, stopping):
     try:
-        with stopping.interruptible():
+        with stopping.interruptible() if stopping.alone else contextlib.nullcontext():
             result = objectives.find(task.objective).evaluate(task.values, task.settings, progress)
     except Pruned as pruned:
         result = {'loss': min(losses(progress.curve), default=None), 'pruned': pruned.rule}

@@ -9,7 +9,7 @@ from typing import Any
 from chainer_kfac.compat import require
 from chainer_kfac.search import lease, pruning
 from chainer_kfac.search.documents import DONE, ERROR
-from chainer_kfac.search.stopping import Stopping
+from chainer_kfac.search.stopping import Stopped, Stopping
 from chainer_kfac.search.store import Store
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Progress:
             rule that ends the trial.
 
     Attributes:
-        curve (list of dict): on rank 0, one entry an epoch.
+        curve (list of dict): one entry an epoch.
     """
 
     def __init__(self, directory: pathlib.Path, device: str | int, ranks, stopping: Stopping,
@@ -59,15 +59,15 @@ class Progress:
 
         Raises:
             Pruned: if the trial is hopeless.
+            Stopped: on all ranks of an MPI job, if rank 0 was told to stop.
         """
-        rule = None
-        if self._ranks.rank == 0:
-            self._add({'epoch': epoch, 'loss': loss, **scalars})
-            rule = self._decide(self.curve)
+        self._add({'epoch': epoch, 'loss': loss, **scalars})
+        rule = self._decide(self.curve) if self._ranks.rank == 0 else None
         rule, ending = self._ranks.bcast((rule, self._stopping.reason
                                           or self._stopping.trial_reason))
-        if ending is not None and self._ranks.rank != 0:
-            self._stopping.end_trial(ending)
+        if ending is not None and not self._stopping.alone:
+            self._stopping.trial_reason = self._stopping.trial_reason or ending
+            raise Stopped(ending)
         if rule is not None:
             raise Pruned(rule)
 

@@ -23,6 +23,8 @@ class Stopping:
         deadline (float or None): on the clock of ``time.monotonic``.
         parent (int or None): number of the driver that started this worker, which is not to go on
             for long without it.
+        alone (bool): whether this process evaluates by itself. The ranks of an MPI job can only end
+            together, at the next report.
 
     Attributes:
         reason (str or None): why the worker is to end.
@@ -30,8 +32,10 @@ class Stopping:
         signum (int or None): the signal that came from outside.
     """
 
-    def __init__(self, deadline: float | None = None, parent: int | None = None):
+    def __init__(self, deadline: float | None = None, parent: int | None = None,
+                 alone: bool = True):
         self.deadline = deadline
+        self.alone = alone
         self._parent = parent
         self.reason = None
         self.trial_reason = None
@@ -94,8 +98,9 @@ class Stopping:
             self._note(signal.SIGINT if signum is None else signum)
 
     def _interrupt(self):
-        self._ours += 1
-        os.kill(os.getpid(), signal.SIGUSR1)
+        if self.alone:
+            self._ours += 1
+            os.kill(os.getpid(), signal.SIGUSR1)
 
     def _receive(self, signum, frame):
         if signum == signal.SIGUSR1 and self._ours:

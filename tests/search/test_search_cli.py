@@ -1,6 +1,7 @@
 """The commands as a user types them, with the server that starts by itself."""
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -97,7 +98,7 @@ def test_a_search_from_nothing_to_a_tuned_cell(tmp_path):
                if path.name.startswith('momentum_sgd')]
     assert (folder / 'report.html').exists()
     trials = run(tmp_path / 'runs', 'export').stdout.split()[1]
-    first = json.loads(open(trials).readline())
+    first = json.loads(pathlib.Path(trials).read_text().splitlines()[0])
     assert (first['origin'], first['values']['lr']) == ('paper-bs128', 7.02133e-3)
     cell = tmp_path / 'tuned.yaml'
     assert run(tmp_path / 'runs', 'best', '--write', cell).returncode == 0
