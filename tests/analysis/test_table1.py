@@ -166,7 +166,7 @@ def test_another_protocol_is_labelled_with_its_values(write_run, folder):
 
 
 def test_the_papers_protocol_is_not_labelled_otherwise(write_run, tmp_path):
-    write_run('adam', 128, profile='paper')
+    write_run('adam', 128, profile='paper', device=-1, fast=False)
     table = table1.build(tmp_path / 'runs/table1/paper/cifar10')
     assert find(table, 'adam', 128)['departures'] == {}
     assert "the paper's" in table1_text.to_markdown(table)
