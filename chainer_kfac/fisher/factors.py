@@ -94,26 +94,8 @@ def conv_G(gy, groups=1, *, loss_scale=None):
     _check_images(gy, groups)
     examples, _, h, w = gy.shape
     scale = gradient_scale(examples * h * w, examples, loss_scale)
-    return _stack([channel_product(part, scale)
+    return _stack([_channel_product(part, scale)
                    for part in _split_channels(at_least_float32(gy), groups)])
-
-
-def combine_uses(uses):
-    """Factors of a layer that one forward pass used several times: its uses are positions.
-
-    A adds up and G is averaged over positions: A = sum_u A_u, G = sum_u T_u G_u / sum_u T_u.
-
-    Args:
-        uses (list of (A_u, G_u, T_u)): factors of each use as the functions above return them, and
-            its number of positions.
-    Returns:
-        (A, G): the arrays of a single use, or new memory.
-    """
-    if len(uses) == 1:
-        return uses[0][:2]
-    positions = sum(count for _, _, count in uses)
-    return (sum(A for A, _, _ in uses),
-            sum(G * (count / positions) for _, G, count in uses))
 
 
 def gradient_scale(rows, batch_size, loss_scale=None):
@@ -129,7 +111,7 @@ def at_least_float32(array):
     return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
-def channel_product(x, scale):
+def _channel_product(x, scale):
     """scale * sum over examples and positions of the outer products of the channels, (C, C).
 
     Examples are summed in lanes that may run at once, as many whatever the number of threads.

@@ -117,19 +117,6 @@ def test_images_need_not_be_contiguous(xp):
     assert_array_equal(to_host(factors.conv_G(x)), to_host(factors.conv_G(x.copy())))
 
 
-def test_several_uses_of_one_layer(xp):
-    """The uses of a layer are positions: two uses equal one with their rows together."""
-    x, gy = np.random.RandomState(0).randn(2, 12, 5)
-    together = (factors.linear_A(xp.asarray(x), batch_size=4),
-                factors.linear_G(xp.asarray(gy), batch_size=4))
-    uses = [(factors.linear_A(xp.asarray(x[part]), batch_size=4),
-             factors.linear_G(xp.asarray(gy[part]), batch_size=4), count)
-            for part, count in ((slice(0, 4), 1), (slice(4, 12), 2))]
-    for actual, expected in zip(factors.combine_uses(uses), together, strict=True):
-        assert_allclose(to_host(actual), to_host(expected), atol=1e-12)
-    assert factors.combine_uses(uses[:1])[0] is uses[0][0]
-
-
 def test_one_example_is_exact(xp):
     """N = T = 1: the Kronecker product of the factors is the outer product of the gradient."""
     x, gy = xp.asarray(np.random.RandomState(0).randn(2, 1, 4))
