@@ -71,7 +71,7 @@ def folders(root, profile=None, dataset=None) -> list[pathlib.Path]:
     found = sorted(path for path in pathlib.Path(root).glob(pattern) if runs.find(path))
     if not found:
         raise RunDirectoryError('there are no runs in {}: train some with "chainer-kfac table1", '
-                                'or name their root with --root'.format(
+                                'or look for others with --root, --profile and --dataset'.format(
                                     pathlib.Path(root) / pattern))
     return found
 

@@ -1,4 +1,5 @@
 """What a sweep shows while it runs: a line for each run that ended, and where it stands now."""
+import shutil
 import sys
 import time
 
@@ -38,7 +39,8 @@ class Console:
         self._shown_at = time.monotonic()
         text = describe()
         if self._terminal:
-            self._write('\r\x1b[K' + text)
+            # cut to the width: what wraps cannot be rewritten in place
+            self._write('\r\x1b[K' + text[:shutil.get_terminal_size().columns - 1])
         elif text != self._shown:
             self._write(text + '\n')
         self._shown = text

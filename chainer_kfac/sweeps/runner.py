@@ -146,7 +146,7 @@ class Sweep:
         ahead = [by_directory[directory] for _, directory in self._pending]
         ahead += [by_directory[child.directory] for child in self._running.values()]
         left = estimate.seconds_left(ahead, measured, self._jobs)
-        return self._count() + '; '.join([*running, estimate.say(left)])
+        return self._count() + '; '.join([estimate.say(left), *running])
 
 
 def _raise_interrupted(signum, frame):

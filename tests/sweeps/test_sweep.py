@@ -209,6 +209,13 @@ def test_a_terminal_shows_one_changing_line_below_the_others(monkeypatch):
     assert stream.getvalue() == '\r\x1b[Kfirst\r\x1b[Kdone\n'
 
 
+def test_a_line_is_cut_to_the_width_of_the_terminal(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '20')
+    stream = Terminal()
+    Console(stream).status(lambda: 'x' * 100)
+    assert stream.getvalue() == '\r\x1b[K' + 'x' * 19
+
+
 def test_a_file_gets_the_status_once_a_minute_if_it_has_changed(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, 'monotonic', lambda: now[0])
