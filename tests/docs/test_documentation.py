@@ -33,7 +33,7 @@ def anchors(page):
 
 def code(page):
     """Lines of code blocks, and inline code, without prompts and comments."""
-    text = page.read_text(encoding='utf-8')
+    text = re.sub(r'\\\n\s*', '', page.read_text(encoding='utf-8'))  # continued lines
     fenced = re.findall(FENCED, text)
     text = re.sub(FENCED, '', text)
     lines = [line for block in fenced for line in block.splitlines()]
@@ -47,7 +47,7 @@ def commands(lines):
     for line in lines:
         found = re.match(r'(?:\S*/)?chainer-kfac (.*)', line)
         if found and not re.match(r'(COMMAND|--help)\b', found[1]):
-            yield shlex.split(found[1])
+            yield shlex.split(found[1].removesuffix(' ...'))
 
 
 @each_page
@@ -61,6 +61,12 @@ def test_links_lead_somewhere(page):
         assert target.exists(), '{} links to {}'.format(page.name, link)
         if anchor:
             assert anchor in anchors(target), '{} links to {}'.format(page.name, link)
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / 'docs/README.md').read_text(encoding='utf-8')
+    for page in (ROOT / 'docs').glob('*.md'):
+        assert page.name == 'README.md' or '({})'.format(page.name) in index, page.name
 
 
 @each_page
