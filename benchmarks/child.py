@@ -1,7 +1,7 @@
 """What is measured in a process of its own: ``python -m benchmarks.child WHAT ...``.
 
 ``steps BATCH ROUNDS DEVICE NAME...`` times steps in turns, ``memory BATCH NAME`` gives the peak
-memory of the process after five steps, ``first BATCH`` the seconds until its first step is done.
+memory of the process after three steps, ``first BATCH`` the seconds until its first step is done.
 The result is one line of JSON on standard output.
 """
 import json
@@ -23,7 +23,7 @@ def memory(size: str, name: str) -> float | None:
 
     from benchmarks import rows
     for row in rows.build([name], int(size)):
-        for _ in range(5):
+        for _ in range(3):
             for _, step in row.parts:
                 step()
         unit = 1024 if sys.platform == 'darwin' else 1
