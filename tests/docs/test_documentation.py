@@ -6,6 +6,8 @@ import pathlib
 import re
 import shlex
 
+import chainer.links as L
+import numpy as np
 import pytest
 
 from chainer_kfac import cli
@@ -134,6 +136,16 @@ def test_examples_of_the_help_are_understood():
                          if line.startswith('  chainer-kfac')]
                 for words in commands(lines):
                     parser.parse_args(words)
+
+
+def test_the_three_lines_of_the_readme_train():
+    block, = re.findall(r'^```python\n(.*?)^```', (ROOT / 'README.md').read_text(encoding='utf-8'),
+                        re.MULTILINE | re.DOTALL)
+    model = L.Classifier(L.Linear(4, 3))
+    x, t = np.eye(4, dtype=np.float32), np.array([0, 1, 2, 0], np.int32)
+    before = model.predictor.W.array.copy()
+    exec(block, {'model': model, 'lossfun': model, 'x': x, 't': t})
+    assert not np.array_equal(model.predictor.W.array, before)
 
 
 def test_the_readme_shows_what_the_results_say():
