@@ -20,6 +20,8 @@ PATIENCE = 3600.0
 """Seconds for which a lost server is waited for."""
 
 _DEFAULTS = {'serverselectiontimeoutms': 5000, 'connecttimeoutms': 5000, 'appname': 'chainer_kfac',
+             # PyMongo's own questions to an idle server; one that is needed is looked for at once
+             'heartbeatfrequencyms': 30000,
              # without it a connection that is cut, not closed, hangs for ever
              'sockettimeoutms': 15000,
              # acknowledged means: on the disk of the server
