@@ -6,12 +6,13 @@ import chainer
 import numpy as np
 
 from chainer_kfac.fisher.damping import add_to_diagonal, pi_of, terms
-from chainer_kfac.fisher.recovery import Recovery, all_finite, recover
+from chainer_kfac.fisher.recovery import Recovery, Request, all_finite, recover
 from chainer_kfac.fisher.sides import DenseSide
 
 
-def general_sides(A, G, damping: float, pi_type: str, bias: bool) -> Recovery:
+def general_sides(request: Request) -> Recovery:
     """`recovery.damped_sides` of two dense factors by general matrix inversion."""
+    A, G, damping, pi_type, bias, _ = request
     split = pi_of(A, G, pi_type)
 
     def attempt(damping, dtype):

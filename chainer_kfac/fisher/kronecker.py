@@ -2,6 +2,8 @@
 
 An average is a matrix, or, where the block's `Path` says so, the rows of the newest batches.
 """
+import itertools
+
 import chainer
 
 from chainer_kfac.fisher import state
@@ -10,7 +12,12 @@ from chainer_kfac.fisher.general_inverse import general_sides
 from chainer_kfac.fisher.moving import as_matrix, move_matrix, move_window
 from chainer_kfac.fisher.path import Path
 from chainer_kfac.fisher.precondition import precondition_dense, precondition_rows
-from chainer_kfac.fisher.recovery import Recovery, damped_sides
+from chainer_kfac.fisher.recovery import (
+    Recovery,
+    Request,
+    damped_sides,
+    damped_sides_together,
+)
 from chainer_kfac.linalg import Workspace
 
 
@@ -72,16 +79,20 @@ class KroneckerFactors:
         Returns:
             Recovery: of the group that needed most.
         """
-        wanted = damping, pi_type, use_cholesky
+        return invert_together([(self, damping)], pi_type, use_cholesky)[0]
+
+    def _requests(self, wanted):
+        """What `invert` has to compute, by group; nothing if that is what there is."""
         if self.sides is not None and self._inverted == wanted:
-            return Recovery(self.sides, damping, False, 0, False)
+            return []
         self.sides = None
-        pairs = zip(_per_group(self.A), _per_group(self.G), strict=True)
-        if use_cholesky or self.path.rows_A or self.path.rows_G:
-            outcomes = [damped_sides(A, G, damping, pi_type, bias=self.bias, solve=self.path.solve)
-                        for A, G in pairs]
-        else:
-            outcomes = [general_sides(A, G, damping, pi_type, self.bias) for A, G in pairs]
+        return [Request(A, G, *wanted[:2], self.bias, self.path.solve)
+                for A, G in zip(_per_group(self.A), _per_group(self.G), strict=True)]
+
+    def _accept(self, outcomes, wanted):
+        """Take the inverses over; the outcome of the group that needed most."""
+        if not outcomes:
+            return Recovery(self.sides, wanted[0], False, 0, False)
         worst = max(outcomes, key=lambda outcome: (
             outcome.skipped, outcome.raised, outcome.retried))
         if not worst.skipped:
@@ -146,6 +157,35 @@ class KroneckerFactors:
         if state.is_loading(serializer):
             self.sides = sides or None
             self._inverted = None
+
+
+def invert_together(jobs: list[tuple[KroneckerFactors, float]], pi_type: str,
+                    use_cholesky: bool) -> list[Recovery]:
+    """`KroneckerFactors.invert` of several blocks, each with its damping.
+
+    On a GPU factors of equal size are inverted in one call and all statuses are read at once.
+    """
+    wanted = [(damping, pi_type, use_cholesky) for _, damping in jobs]
+    requests = [factors._requests(want) for (factors, _), want in zip(jobs, wanted, strict=True)]
+    outcomes = iter(_solve([one for some in requests for one in some], use_cholesky))
+    return [factors._accept(list(itertools.islice(outcomes, len(some))), want)
+            for (factors, _), some, want in zip(jobs, requests, wanted, strict=True)]
+
+
+def _solve(requests, use_cholesky):
+    if use_cholesky and not _on_cpu(requests):
+        return damped_sides_together(requests)
+    # One by one: together, damped copies of all factors would be in memory at a time.
+    return [
+        damped_sides(*request[:4], bias=request.bias, solve=request.solve)
+        if use_cholesky or any(hasattr(factor, 'rows') for factor in request[:2])
+        else general_sides(request)
+        for request in requests]
+
+
+def _on_cpu(requests):
+    arrays = [getattr(factor, 'rows', factor) for request in requests for factor in request[:2]]
+    return all(isinstance(array, chainer.get_cpu_array_types()) for array in arrays)
 
 
 def _per_group(average):

@@ -6,6 +6,7 @@ import chainer
 from chainer_kfac import fisher as fisher_blocks
 from chainer_kfac.fisher.damping import effective_damping
 from chainer_kfac.fisher.ema import weight_of_new
+from chainer_kfac.fisher.kronecker import invert_together
 from chainer_kfac.fisher.path import Path
 from chainer_kfac.optimizers import coverage, hyperparameters, planning
 from chainer_kfac.optimizers.finite import all_finite
@@ -156,14 +157,16 @@ class KFAC(RecordingMethod):
     def update_inverses(self) -> None:
         """Invert the damped averages where that is due, following DESIGN's policy on failures."""
         due = self.inverses_due
+        blocks = [block for block in self.blocks
+                  if block.factors.ready and (due or block.factors.sides is None)]
+        recoveries = invert_together(
+            [(block.factors, self._damping_of(block)) for block in blocks],
+            self.pi_type, self.use_cholesky)
         failed = []
-        for block in self.blocks:
-            if block.factors.ready and (due or block.factors.sides is None):
-                recovery = block.update_inverses(
-                    self._damping_of(block), self.pi_type, self.use_cholesky)
-                self.diagnostics.recovered(self.t, block.name, recovery)
-                if recovery.skipped:
-                    failed.append(block.name)
+        for block, recovery in zip(blocks, recoveries, strict=True):
+            self.diagnostics.recovered(self.t, block.name, recovery)
+            if recovery.skipped:
+                failed.append(block.name)
         if due and not failed:
             self._last_inverses = self.t
             self.diagnostics['inverse_updates'] += 1

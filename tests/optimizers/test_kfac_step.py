@@ -6,6 +6,7 @@ import small_nets
 from chainer.optimizer_hooks import GradientClipping, WeightDecay
 from dense_kfac import DenseKFAC
 
+from chainer_kfac.fisher import kronecker
 from chainer_kfac.fisher.path import Path
 from chainer_kfac.optimizers import KFAC
 
@@ -169,3 +170,15 @@ def test_small_changes_of_a_float16_parameter_add_up():
     optimizer.lr = 1e-9
     optimizer.update(loss, x, t)
     assert (net.fc.W.array == 1.0).all()
+
+
+@pytest.mark.parametrize('path', ['inverse', 'solve', 'rows'])
+def test_inverting_all_layers_together_is_the_same(path, monkeypatch):
+    """What a GPU does, on arrays of the CPU."""
+    calls = []
+    original = kronecker.damped_sides_together
+    monkeypatch.setattr(kronecker, '_on_cpu', lambda requests: False)
+    monkeypatch.setattr(kronecker, 'damped_sides_together', lambda requests: (
+        calls.append(len(requests)) or original(requests)))
+    assert_same_training('conv, groups', paths=path, tolerance=1e-6)
+    assert calls == [3, 3, 3]
