@@ -177,6 +177,19 @@ def test_a_late_result_never_replaces_anothers(store, experiment, ended):
     assert (kept['tid'], kept['owner'], kept['attempt'], kept['result']) == (0, 'w1', 1, RESULT)
 
 
+def test_a_late_result_does_not_count_when_another_has_had_the_trial_meanwhile(store, experiment):
+    """It waits again, but not as the late worker left it."""
+    late = take(store)
+    for owner in ('w2', None):
+        time.sleep(0.1)
+        assert sweep(store, 0.05) == 1
+        if owner is not None:
+            assert take(store, owner).tid == late.tid
+    assert get(store)['state'] == NEW
+    assert lease.finish(store, late, DONE, RESULT, CURVE) == 'duplicate'
+    assert get(store)['state'] == NEW
+
+
 def test_a_result_for_a_deleted_trial(store, experiment):
     claim = take(store)
     store.jobs.delete_many({})
