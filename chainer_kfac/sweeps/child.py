@@ -4,6 +4,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import yaml
 
@@ -57,6 +58,7 @@ class Child:
         request = pathlib.Path(requests) / '{}.yaml'.format(config.digest)
         request.write_text(yaml.safe_dump(config.dump(), sort_keys=False))
         command = [sys.executable, '-m', 'chainer_kfac', 'train', str(request), '--root', str(root)]
+        self._started = time.monotonic()
         with open(self.directory / CONSOLE, 'ab') as console:
             self._start = console.tell()
             # A process group of its own: Ctrl-C reaches the sweep alone, which stops its children.
@@ -67,6 +69,11 @@ class Child:
     def poll(self) -> int | None:
         """The exit code, or ``None`` while the process runs."""
         return self._process.poll()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._started
 
     def finish(self) -> str | None:
         """After the end: ``None`` if the run succeeded, else the reason, which is also stored."""

@@ -16,7 +16,7 @@ class Measured:
         optimizer (str), batch_size (int): its cell.
         total (int): epochs it will have.
         done (int): epochs it has.
-        seconds (float): what those took.
+        seconds (float): what those took; before the first, how long it has been running.
     """
 
     optimizer: str
@@ -31,18 +31,19 @@ class Measured:
         return self.seconds / self.done if self.done else None
 
 
-def measure(config, directory) -> Measured:
+def measure(config, directory, running=0.0) -> Measured:
     """Read a run's progress from its ``log``, which is there before its result.
 
     Args:
         config (RunConfig): the run.
         directory (pathlib.Path): its directory.
+        running (float): seconds since its process started, if it is running.
     """
     total = builders.epochs(config, config.train_size or CIFAR10_SIZE)
     try:
         last = json.loads((directory / 'log').read_text())[-1]
     except (FileNotFoundError, ValueError, IndexError):  # not there, or being written
-        return Measured(config.optimizer, config.batch_size, total)
+        return Measured(config.optimizer, config.batch_size, total, seconds=running)
     return Measured(config.optimizer, config.batch_size, total, last['epoch'],
                     last['elapsed_time'])
 
@@ -51,7 +52,7 @@ def seconds_left(ahead, measured, jobs) -> float | None:
     """Seconds until the last run ends.
 
     A run that has no epoch yet is taken to be as fast as those of its cell, else of its optimizer,
-    else of the sweep.
+    else of the sweep, but an epoch of it takes at least as long as it has been running.
 
     Args:
         ahead (list of Measured): runs that have not ended.
@@ -65,6 +66,8 @@ def seconds_left(ahead, measured, jobs) -> float | None:
         rate = run.rate or _expected(run, measured)
         if rate is None:
             return None
+        if run.rate is None:
+            rate = max(rate, run.seconds)
         left.append(max(0, run.total - run.done) * rate)
     return max(max(left, default=0), sum(left) / jobs)
 

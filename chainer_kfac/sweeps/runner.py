@@ -138,14 +138,16 @@ class Sweep:
         return '[{}/{}] '.format(self.finished + len(self.failed), len(self._runs))
 
     def _describe(self):
-        measured = [estimate.measure(*run) for run in self._runs]
-        by_directory = dict(zip((directory for _, directory in self._runs), measured, strict=True))
+        running_for = {child.directory: child.seconds for child in self._running.values()}
+        by_directory = {
+            directory: estimate.measure(config, directory, running_for.get(directory, 0.0))
+            for config, directory in self._runs}
         running = ['{}: epoch {} of {}'.format(
             _name(child.directory), by_directory[child.directory].done,
             by_directory[child.directory].total) for child in self._running.values()]
         ahead = [by_directory[directory] for _, directory in self._pending]
         ahead += [by_directory[child.directory] for child in self._running.values()]
-        left = estimate.seconds_left(ahead, measured, self._jobs)
+        left = estimate.seconds_left(ahead, list(by_directory.values()), self._jobs)
         return self._count() + '; '.join([estimate.say(left), *running])
 
 

@@ -30,6 +30,14 @@ def test_a_running_run_counts_what_it_has_left():
     assert estimate.seconds_left([running], [running], jobs=1) == 60
 
 
+def test_a_first_epoch_takes_at_least_as_long_as_it_has_been_running():
+    done = Measured('adam', 128, total=2, done=2, seconds=4.0)
+    running = Measured('kfac', 128, total=3, seconds=50.0)
+    assert estimate.seconds_left([running], [done, running], jobs=1) == 3 * 50
+    running = Measured('kfac', 128, total=3, seconds=1.0)
+    assert estimate.seconds_left([running], [done, running], jobs=1) == 3 * 2
+
+
 def test_jobs_share_the_work_but_not_one_run():
     def runs(n):
         return [Measured('adam', 128, total=11, done=1, seconds=1.0)] * n
@@ -45,6 +53,7 @@ def test_measure_reads_the_log(tmp_path):
     config = RunConfig(optimizer='adam', lr=0.1, epochs=2, min_updates=8, batch_size=2048,
                        train_size=4096)
     assert estimate.measure(config, tmp_path) == Measured('adam', 2048, total=4)
+    assert estimate.measure(config, tmp_path, running=7.5).seconds == 7.5
     (tmp_path / 'log').write_text(json.dumps([
         {'epoch': 1, 'elapsed_time': 2.5}, {'epoch': 2, 'elapsed_time': 5.0}]))
     assert estimate.measure(config, tmp_path) == Measured('adam', 2048, 4, 2, 5.0)

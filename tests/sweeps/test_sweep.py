@@ -18,6 +18,7 @@ class FakeChild:
     """Stands for a process; a test says how many polls it lives and how it ends."""
 
     lives = 2
+    seconds = 1.0
     reasons = {}  # seed -> why it fails
     alive = set()
     most_alive = 0
