@@ -2,7 +2,6 @@
 import hashlib
 
 import numpy as np
-from sklearn import datasets as sklearn_datasets
 
 from chainer_kfac.datasets import image_data
 from chainer_kfac.exceptions import DataError
@@ -20,7 +19,9 @@ def load(train_size: int | None = None, test_size: int | None = None) -> image_d
     Raises:
         DataError: if a size is below 1.
     """
-    source = sklearn_datasets.load_digits()
+    from sklearn.datasets import load_digits  # half a second that other data sets need not wait
+
+    source = load_digits()
     pixels = np.round(source.images * (255 / 16)).astype(np.uint8)
     x = np.repeat(pixels.repeat(SCALE, axis=1).repeat(SCALE, axis=2)[:, None], 3, axis=1)
     t = source.target.astype(np.int32)
