@@ -24,7 +24,7 @@ class BenchmarkFailed(KFACError):
 
 
 def run(batches, threads, names, rounds: int, out: str, *, gpu: bool = False,
-        memory: bool = True) -> dict:
+        what=('steps', 'memory', 'first')) -> dict:
     """Measure and write ``out``.json, ``out``.md and ``out``.png.
 
     Each combination of batch size and threads is measured in one process, in turns; peak memory
@@ -37,7 +37,7 @@ def run(batches, threads, names, rounds: int, out: str, *, gpu: bool = False,
         rounds (int): turns at the smallest batch; fewer at larger ones, at least three.
         out (str): where to write, without an ending.
         gpu (bool): time on GPU 0 with its events.
-        memory (bool): also measure peak memory.
+        what (list of str): 'steps', 'memory' and 'first', or some of these; on a GPU, only steps.
     Returns:
         dict: what was written as JSON.
     Raises:
@@ -47,25 +47,29 @@ def run(batches, threads, names, rounds: int, out: str, *, gpu: bool = False,
     result = {'format': FORMAT, 'date': datetime.date.today().isoformat(), 'machine': machine(),
               'versions': versions(), 'device': device, 'rounds': rounds, 'steps': [],
               'memory': [], 'first': None}
-    for count in [None] if gpu else threads:
-        for size in batches:
-            logger.info('batch %d, %s', size, 'GPU' if gpu else '{} threads'.format(count))
-            turns = max(3, rounds * min(batches) // size)
-            result['steps'].append({
-                'batch': size, 'threads': count, 'rounds': turns,
-                'rows': child(count, 'steps', size, turns, device, *names)})
-    if memory and not gpu:
-        for size in batches:
-            for name in names:
-                if name != 'augmentation':
-                    logger.info('memory of %s, batch %d', name, size)
-                    result['memory'].append({'batch': size, 'name': name, 'mb': child(
-                        max(threads), 'memory', size, name)})
-        child(max(threads), 'first', batches[0])  # fills the cache, if it is not yet
-        result['first'] = child(max(threads), 'first', batches[0])
+    if 'steps' in what:
+        result['steps'] = [_steps(size, count, names, max(3, rounds * min(batches) // size), device)
+                           for count in ([None] if gpu else threads) for size in batches]
+    if 'memory' in what and not gpu:
+        result['memory'] = [_memory(size, max(threads), name) for size in batches
+                            for name in names if name != 'augmentation']
+    if 'first' in what and not gpu:
+        for _ in range(2):  # the first process fills the cache of compiled kernels
+            result['first'] = child(max(threads), 'first', min(batches))
     result = merged(_earlier(out), result)
     write(result, out)
     return result
+
+
+def _steps(size, threads, names, rounds, device):
+    logger.info('batch %d, %s', size, 'GPU' if threads is None else '{} threads'.format(threads))
+    found = child(threads, 'steps', size, rounds, device, *names)
+    return {'batch': size, 'threads': threads, 'rounds': rounds, 'rows': found}
+
+
+def _memory(size, threads, name):
+    logger.info('memory of %s, batch %d', name, size)
+    return {'batch': size, 'name': name, 'mb': child(threads, 'memory', size, name)}
 
 
 def merged(earlier: dict | None, result: dict) -> dict:

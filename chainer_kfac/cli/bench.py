@@ -8,9 +8,12 @@ examples:
   chainer-kfac bench --batch 128 --threads 2 --rounds 40 --rows SGD 'PyTorch SGD'
   chainer-kfac bench --gpu
 
-Writes OUT.json, OUT.md and OUT.png. PyTorch is measured if it is installed. docs/performance.md
-explains the figures.
+Writes OUT.json, OUT.md and OUT.png; what OUT.json has of other batches and threads stays.
+PyTorch is measured if it is installed. docs/performance.md explains the figures.
 """
+
+WHAT = ('steps', 'memory', 'first')
+"""Times of steps, peak memory of a process, a process's time until its first step is done."""
 
 
 def add_parser(subparsers):
@@ -27,7 +30,8 @@ def add_parser(subparsers):
     parser.add_argument('--out', default='runs/bench/cpu',
                         help='where to write, without an ending (default: %(default)s)')
     parser.add_argument('--gpu', action='store_true', help='time on GPU 0, by its events')
-    parser.add_argument('--no-memory', action='store_true', help='leave peak memory out')
+    parser.add_argument('--what', nargs='+', choices=WHAT, default=list(WHAT),
+                        help='what to measure (default: all)')
 
 
 def run(args):
@@ -43,5 +47,5 @@ def run(args):
         raise ConfigError('--rows {}: no such row; there are {}'.format(
             ', '.join(sorted(unknown)), ', '.join(rows.NAMES)))
     result = main.run(args.batch, args.threads, names, args.rounds, args.out, gpu=args.gpu,
-                      memory=not args.no_memory)
+                      what=args.what)
     print(report.markdown(result))

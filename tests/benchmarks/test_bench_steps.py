@@ -53,6 +53,6 @@ def test_the_command_refuses_unknown_rows(capsys):
 
 def test_the_command_writes_its_files(tmp_path, capsys):
     assert command(['bench', '--batch', '2', '--threads', '1', '--rounds', '3', '--rows', 'SGD',
-                    'augmentation', '--no-memory', '--out', str(tmp_path / 'b')]) == 0
+                    'augmentation', '--what', 'steps', '--out', str(tmp_path / 'b')]) == 0
     assert {p.suffix for p in tmp_path.iterdir()} == {'.json', '.md', '.png'}
     assert '## Batch 2, 1 thread (3 rounds)' in capsys.readouterr().out
