@@ -301,8 +301,14 @@ def with_a_part_forgotten(net, x, t):
     return F.softmax_cross_entropy(net.fc2(F.forget(part, chainer.Variable(x))), t)
 
 
+def with_the_bias_elsewhere(net, x, t):
+    other = F.linear(x, np.ones_like(net.fc1.W.array), net.fc1.b)
+    return F.softmax_cross_entropy(net.fc2(F.tanh(net.fc1(x) + other)), t)
+
+
 @pytest.mark.parametrize('lossfun', [
-    with_penalty, with_bias_penalty, with_gradient_penalty, with_a_product, with_a_part_forgotten])
+    with_penalty, with_bias_penalty, with_the_bias_elsewhere, with_gradient_penalty, with_a_product,
+    with_a_part_forgotten])
 def test_other_parts_of_a_gradient_are_not_lost(lossfun):
     wanted = step_of('inverse', lossfun)[0]
     for path in ('thin', 'rows'):
