@@ -13,8 +13,8 @@ class MomentumSGDRule(momentum_sgd.MomentumSGDRule):
 
     def update_core_cpu(self, param):
         hp = self.hyperparam
-        if not _update(kernels.momentum_sgd, (param.data, self.state['v'], param.grad),
-                       (hp.lr, hp.momentum)):
+        arrays = (param.data, self.state['v'], param.grad)
+        if not update_in_place(kernels.momentum_sgd, arrays, (hp.lr, hp.momentum)):
             super().update_core_cpu(param)
 
 
@@ -30,10 +30,10 @@ class AdamRule(adam.AdamRule):
             super().update_core_cpu(param)
             return
         self._check_eps(np.float32)
+        arrays = (param.data, self.state['m'], self.state['v'], param.grad)
         numbers = (self.alpha_t, 1.0 - hp.beta1, 1.0 - hp.beta2, hp.eps, hp.eta,
                    1.0 - hp.eta * hp.weight_decay_rate)
-        if not _update(kernels.adam, (param.data, self.state['m'], self.state['v'], param.grad),
-                       numbers):
+        if not update_in_place(kernels.adam, arrays, numbers):
             super().update_core_cpu(param)
 
 
@@ -42,12 +42,16 @@ class WeightDecay(optimizer_hooks.WeightDecay):
 
     def __call__(self, rule, param):
         rate = self.rate if param._loss_scale is None else self.rate * param._loss_scale
-        if not _update(kernels.add_scaled, (param.grad, param.data), (rate,)):
+        if not update_in_place(kernels.add_scaled, (param.grad, param.data), (rate,)):
             super().__call__(rule, param)
 
 
-def _update(kernel, arrays, numbers):
-    """Run the kernel in place if it takes these arrays; False if not."""
+def update_in_place(kernel, arrays, numbers):
+    """Run a kernel of `update_kernels` on arrays of one shape.
+
+    Returns:
+        bool: False, with nothing done, if the arrays are not float32, dense and in one order.
+    """
     if not ordinary(*arrays) or not all(array.flags.writeable for array in arrays):
         return False
     rows = in_memory_order(*arrays)

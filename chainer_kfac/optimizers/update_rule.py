@@ -3,6 +3,7 @@ import chainer
 import numpy as np
 from chainer.optimizers.momentum_sgd import MomentumSGDRule
 
+from chainer_kfac import functions
 from chainer_kfac.fisher.state import is_loading, serialize_array
 
 _CHUNK = 1 << 16
@@ -105,7 +106,15 @@ def unscaled_gradient(param: chainer.Parameter):
 
 
 def _step_cpu(array, velocity, direction, lr, momentum):
-    """The update in pieces that stay in the cache: three passes over memory instead of eight."""
+    """The update in one pass over memory where the compiled functions are on.
+
+    Else in pieces that stay in the cache, three passes instead of eight; the same bits.
+    """
+    if functions.enabled():
+        from chainer_kfac.functions import update_kernels, updates
+        if updates.update_in_place(update_kernels.momentum_sgd, (array, velocity, direction),
+                                   (lr, momentum)):
+            return
     for piece in _pieces(array, velocity, direction):
         w, v, d = piece
         v *= momentum

@@ -1,12 +1,14 @@
 """ReLU, dropout and the update rules on kernels: bit for bit what Chainer computes."""
 import chainer
 import chainer.functions as F
+import chainer.links as L
 import numpy as np
 import pytest
 from chainer import optimizer_hooks
 from numpy.testing import assert_array_equal
 
 from chainer_kfac import functions
+from chainer_kfac.optimizers import KFAC
 
 VALUES = np.array([-np.inf, -1, -0.0, 0.0, 1e-30, 1, np.inf, np.nan], np.float32)
 
@@ -101,6 +103,20 @@ def test_updates_equal_chainer_bit_for_bit(make, dtype, order):
     for fast, stock in zip(trained(True, make, dtype, order), trained(False, make, dtype, order),
                            strict=True):
         assert_array_equal(fast, stock)
+
+
+def test_momentum_of_kfac_is_the_same_bit_for_bit():
+    def weights(fast):
+        random = np.random.RandomState(0)
+        with functions.using(fast):
+            link = L.Linear(40, 30, initialW=random.standard_normal((30, 40)))
+            optimizer = KFAC(lr=0.1).setup(link)
+            for _ in range(3):
+                x = random.standard_normal((8, 40)).astype(np.float32)
+                optimizer.update(lambda x=x: F.mean(link(x) ** 2))
+            return link.W.array
+
+    assert_array_equal(weights(True), weights(False))
 
 
 def test_adam_refuses_what_chainer_refuses():
