@@ -10,6 +10,6 @@ and so do `MomentumSGD`, `Adam` and `WeightDecay` that are set up then. Every ot
 and backend, and a backward pass that is itself differentiated, run Chainer's own.
 docs/performance.md has the figures.
 """
-from chainer_kfac.functions.switch import disable, enable, enabled, using, warm_up
+from chainer_kfac.functions.switch import disable, enable, enabled, stock_type, using, warm_up
 
-__all__ = ['disable', 'enable', 'enabled', 'using', 'warm_up']
+__all__ = ['disable', 'enable', 'enabled', 'stock_type', 'using', 'warm_up']

@@ -61,6 +61,12 @@ def warm_up() -> None:
     importlib.import_module('chainer_kfac.functions.warp')
 
 
+def stock_type(thing) -> type:
+    """The class of an object; Chainer's where it is of one of the compiled subclasses."""
+    kind = type(thing)
+    return kind.__base__ if kind.__module__.startswith('chainer_kfac.functions.') else kind
+
+
 def _new(cls, *args, **kwargs):
     return object.__new__(_subclasses.get(cls, cls))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import chainer
 
+from chainer_kfac import functions
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher import FisherBlock
 from chainer_kfac.linalg import Workspace
@@ -63,7 +64,7 @@ def l2_coefficient(optimizer: chainer.optimizer.GradientMethod, param: chainer.P
 def only_decay(optimizer: chainer.optimizer.GradientMethod,
                params: list[chainer.Parameter]) -> float | None:
     """The L2 coefficient of all ``params`` if hooks do nothing else to their gradients, or None."""
-    plain = all(type(hook) is chainer.optimizer_hooks.WeightDecay
+    plain = all(functions.stock_type(hook) is chainer.optimizer_hooks.WeightDecay
                 for param in params for hook in _pre_hooks(optimizer, param))
     rates = {l2_coefficient(optimizer, param) for param in params}
     return rates.pop() if plain and len(rates) == 1 else None

@@ -8,7 +8,7 @@ from chainer import optimizer_hooks
 from numpy.testing import assert_array_equal
 
 from chainer_kfac import functions
-from chainer_kfac.optimizers import KFAC
+from chainer_kfac.optimizers import KFAC, coverage
 
 VALUES = np.array([-np.inf, -1, -0.0, 0.0, 1e-30, 1, np.inf, np.nan], np.float32)
 
@@ -117,6 +117,19 @@ def test_momentum_of_kfac_is_the_same_bit_for_bit():
             return link.W.array
 
     assert_array_equal(weights(True), weights(False))
+
+
+def test_kfac_knows_compiled_weight_decay_for_what_it_is():
+    class Mine(optimizer_hooks.WeightDecay):
+        pass
+
+    for hook, expected in ((optimizer_hooks.WeightDecay, 0.01), (Mine, None)):
+        for fast in (False, True):
+            with functions.using(fast):
+                link = L.Linear(4, 3)
+                optimizer = KFAC().setup(link)
+                optimizer.add_hook(hook(0.01))
+            assert coverage.only_decay(optimizer, [link.W, link.b]) == expected
 
 
 def test_adam_refuses_what_chainer_refuses():
