@@ -29,7 +29,10 @@ def main(argv: list[str] | None = None) -> int:
         int: the exit code (see the module's docstring).
     """
     args = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format='%(message)s', stream=sys.stderr)
+    logging.basicConfig(format='%(message)s', stream=sys.stderr)
+    # On the package's own logger: numpy.distutils, which Chainer imports on Python 3.11, sets the
+    # level of the root logger to WARNING.
+    logging.getLogger('chainer_kfac').setLevel(logging.INFO)
     try:
         code = args.run(args) or 0
         sys.stdout.flush()  # a reader that has gone is noticed here and not at exit

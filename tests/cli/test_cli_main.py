@@ -1,4 +1,5 @@
 """The command line's frame: subcommands, exit codes, one sentence for what went wrong."""
+import logging
 import subprocess
 import sys
 import types
@@ -44,6 +45,20 @@ def test_a_defect_keeps_its_traceback(command):
     command(raiser(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         cli.main(['train'])
+
+
+def test_messages_are_shown_whatever_a_library_does_to_the_root_logger(command, caplog):
+    def action():
+        logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger('chainer_kfac.training').info('epoch 1')
+    level = logging.getLogger().level
+    logging.getLogger('chainer_kfac').setLevel(logging.NOTSET)
+    try:
+        command(action)
+        cli.main(['train'])
+    finally:
+        logging.getLogger().setLevel(level)
+    assert caplog.messages == ['epoch 1']
 
 
 @pytest.mark.parametrize(('returned', 'code'), [(None, 0), (0, 0), (3, 3)])
