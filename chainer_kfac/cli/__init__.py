@@ -30,9 +30,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     logging.basicConfig(format='%(message)s', stream=sys.stderr)
-    # On the package's own logger: numpy.distutils, which Chainer imports on Python 3.11, sets the
-    # level of the root logger to WARNING.
-    logging.getLogger('chainer_kfac').setLevel(logging.INFO)
+    # Not on the root logger: numpy.distutils, which Chainer imports on Python 3.11, sets the level
+    # of that one to WARNING.
+    for name in ('chainer_kfac', 'benchmarks'):
+        logging.getLogger(name).setLevel(logging.INFO)
     try:
         code = args.run(args) or 0
         sys.stdout.flush()  # a reader that has gone is noticed here and not at exit
