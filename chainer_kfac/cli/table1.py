@@ -2,6 +2,8 @@
 import argparse
 import logging
 
+from chainer_kfac.exceptions import ConfigError
+
 logger = logging.getLogger(__name__)
 
 EXAMPLE = """\
@@ -86,6 +88,9 @@ def _train(args):
     from chainer_kfac.sweeps import Sweep, devices, plan, profiles
     from chainer_kfac.training import run_directory
 
+    for name in ('seeds', 'jobs'):  # before any data is fetched
+        if getattr(args, name) < 1:
+            raise ConfigError('--{} must be at least 1, got {}'.format(name, getattr(args, name)))
     profile = profiles.choose(args.profile, plan.all_profiles(), devices.gpus())
     chosen = plan.select(plan.load(args.hparams), args.optimizer, args.batch)
     dataset = profiles.dataset(args.dataset, profile)

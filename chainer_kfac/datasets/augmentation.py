@@ -3,6 +3,7 @@ import dataclasses
 
 import numpy as np
 from chainer import backend
+from numpy.typing import ArrayLike
 from scipy import special
 
 from chainer_kfac.datasets import counter
@@ -23,7 +24,7 @@ class Standardise:
         mean, std (array, (C,)): on the scale of the pixels, 0-255.
     """
 
-    def __init__(self, mean, std):
+    def __init__(self, mean: ArrayLike, std: ArrayLike):
         self._shift = -np.asarray(mean, np.float64)
         self._scale = 1 / np.asarray(std, np.float64)
 
@@ -79,8 +80,8 @@ class Augmentation:
         crop (int): side of the result.
     """
 
-    def __init__(self, mean, std, seed: int = 0, *, max_angle: float = 15.0, sigma: float = 25.5,
-                 max_ratio: float = 1.2, crop: int = 28):
+    def __init__(self, mean: ArrayLike, std: ArrayLike, seed: int = 0, *, max_angle: float = 15.0,
+                 sigma: float = 25.5, max_ratio: float = 1.2, crop: int = 28):
         self._mean = np.asarray(mean, np.float64)
         self._scale = 1 / np.asarray(std, np.float64)
         self._seed = seed

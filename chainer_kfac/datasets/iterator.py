@@ -4,6 +4,7 @@ from collections.abc import Callable
 import chainer
 import numpy as np
 from chainer import backend
+from numpy.typing import ArrayLike
 
 from chainer_kfac.datasets import counter
 from chainer_kfac.exceptions import ConfigError
@@ -37,9 +38,9 @@ class BatchIterator(chainer.dataset.Iterator):
         ConfigError: if the arguments do not fit together.
     """
 
-    def __init__(self, x, t, batch_size: int, *, transform: Callable | None = None,
-                 shuffle: bool = True, repeat: bool = True, seed: int = 0, rank: int = 0,
-                 size: int = 1):
+    def __init__(self, x: ArrayLike, t: ArrayLike, batch_size: int, *,
+                 transform: Callable | None = None, shuffle: bool = True, repeat: bool = True,
+                 seed: int = 0, rank: int = 0, size: int = 1):
         if len(x) != len(t) or len(x) < 1:
             raise ConfigError('x and t must hold the same number of images, at least one, got {} '
                               'and {}'.format(len(x), len(t)))

@@ -1,6 +1,7 @@
 """Put the compiled nodes in the place of Chainer's, and back."""
 import contextlib
 import importlib
+from collections.abc import Iterator
 
 _SEAMS = (
     ('chainer.functions.connection.convolution_2d', 'Convolution2DFunction', 'convolution_2d'),
@@ -45,7 +46,7 @@ def enabled() -> bool:
 
 
 @contextlib.contextmanager
-def using(flag: bool = True):
+def using(flag: bool = True) -> Iterator[None]:
     """Enable, or with False disable, within a ``with`` block; afterwards as before."""
     before = enabled()
     (enable if flag else disable)()

@@ -1,14 +1,17 @@
 """The runs of a sweep, some at a time: skip what is done, go on past failures, stop when told."""
 import json
+import os
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 
 from chainer_kfac.exceptions import ConfigError, KFACError
 from chainer_kfac.sweeps import devices, estimate
 from chainer_kfac.sweeps.child import CONSOLE, Child, environment
 from chainer_kfac.sweeps.console import Console
+from chainer_kfac.training.config import RunConfig
 from chainer_kfac.training.extensions.stop import SIGNALS, Interrupted
 from chainer_kfac.training.run_directory import RESULT, RunDirectory, path
 
@@ -35,7 +38,9 @@ class Sweep:
         failed (list of str): a sentence for each run that has none and will not get one.
     """
 
-    def __init__(self, configs, root='runs', jobs=1, force=False, after=None, console=None):
+    def __init__(self, configs: Sequence[RunConfig], root: str | os.PathLike = 'runs',
+                 jobs: int = 1, force: bool = False, after: Callable[[], object] | None = None,
+                 console: Console | None = None):
         if jobs < 1:
             raise ConfigError('the number of jobs must be at least 1, got {}'.format(jobs))
         self._runs = [(config, path(config, root)) for config in configs]

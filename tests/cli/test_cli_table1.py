@@ -120,7 +120,8 @@ def test_collect_trains_nothing(command, tmp_path):
     (['--optimizer', 'sgd'], 'no cell has optimizer sgd'),
     (['--batch', '256'], 'no cell has batch size 256'),
     (['--dataset', 'mnist'], "'mnist'"),
-    (['--seeds', '0', '--dataset', 'digits'], 'at least 1'),
+    (['--seeds', '0'], '--seeds must be at least 1, got 0'),
+    (['--jobs', '0'], '--jobs must be at least 1, got 0'),
     (['--hparams', 'nothing'], 'experiments/nothing.yaml'),
     (['--optimizer', 'kfac', 'dampling=1', '--dataset', 'digits'], 'damping?'),
 ])
