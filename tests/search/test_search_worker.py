@@ -145,12 +145,12 @@ def test_a_cut_connection_loses_nothing(nx, nx_store, begin, enqueue, start_work
     sweeper = lease.Sweeper(nx_store)
     sweeper._connected_since -= 1000
     eventually(lambda: sweeper.sweep('test', 2.0, 3))
+    eventually(lambda: 'trying again' in process.log.read_text())
     wire.mend()
     assert process.wait(60) == 0, process.log.read_text()
     (trial,) = trials(nx_store)
     assert (trial['state'], trial['deliveries'], len(trial['curve'])) == (DONE, 1, 4)
     assert not list(spool.glob('*.json'))
-    assert 'trying again' in process.log.read_text()
 
 
 def test_the_next_worker_delivers_what_a_dead_one_left(nx, nx_store, begin, enqueue, start_worker,
