@@ -9,10 +9,9 @@ import uuid
 from typing import Any
 
 from chainer_kfac.compat import require
-from chainer_kfac.exceptions import ConfigError
-from chainer_kfac.search import evaluation, lease, objectives
+from chainer_kfac.search import admission, evaluation, lease, objectives
 from chainer_kfac.search.connection import PATIENCE, is_passing, lasting
-from chainer_kfac.search.documents import DONE, ERROR, Experiment
+from chainer_kfac.search.documents import DONE, ERROR
 from chainer_kfac.search.errors import RefusedTrial, SearchError
 from chainer_kfac.search.estimate import Durations
 from chainer_kfac.search.heartbeat import Heartbeat
@@ -187,38 +186,9 @@ class Worker:
     def _check(self, claim, trial):
         """The trial's experiment and its values; raises if one of them, or this worker, is unfit.
         """
-        document = self._insist(lambda: self._store.experiments.find_one({'_id': claim.exp_key}))
-        if document is None:
-            raise RefusedTrial('trial {!r:.20} belongs to no experiment: {!r:.100}'.format(
-                claim.tid, claim.exp_key))
-        experiment = Experiment.from_document(document)
-        experiment.check_version()
+        experiment = admission.experiment_of(self._store, claim, self._insist)
         self._latest = experiment
-        values = experiment.values(trial)
-        if not experiment.is_sound(trial):
-            raise RefusedTrial('trial {} of {} has counters, history or curve of a strange shape'
-                               .format(claim.tid, claim.exp_key))
-        try:
-            data = objectives.find(experiment.objective).data(experiment.settings)
-        except ConfigError as error:
-            raise RefusedTrial(str(error)) from None
-        if data is not None:
-            self._check_data(experiment, data)
-        return experiment, values
-
-    def _check_data(self, experiment, data):
-        query = {'_id': experiment.exp_key, 'uid': experiment.uid}
-        if experiment.data is None:
-            self._insist(lambda: self._store.experiments.update_one(
-                {**query, 'data': None}, {'$set': {'data': data}}))
-            theirs = self._insist(lambda: self._store.experiments.find_one(query)) or {}
-        else:
-            theirs = {'data': experiment.data}
-        if theirs.get('data') != data:
-            raise SearchError(
-                'the images of {} have digest {} here and {} at the other workers of {}: copy '
-                'theirs'.format(experiment.settings.get('dataset'), data, theirs.get('data'),
-                                experiment.exp_key))
+        return experiment, admission.values_of(self._store, experiment, claim, trial, self._insist)
 
     def _evaluate(self, experiment, values, claim, trial):
         directory = (self._root / experiment.exp_key / 'trials-{}'.format(experiment.uid)
