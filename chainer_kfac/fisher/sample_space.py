@@ -10,7 +10,21 @@ from chainer_kfac.fisher.sides import SampleSide, damped_kernel
 from chainer_kfac.linalg import symmetric_product
 
 
-class RowFactor:
+class _Rows:
+    """What follows from ``rows`` and ``bias`` alone."""
+
+    @property
+    def dim(self):
+        """Width of the factor, bias included."""
+        return self.rows.shape[1] + self.bias
+
+    @property
+    def dtype(self):
+        """Precision of the rows."""
+        return self.rows.dtype
+
+
+class RowFactor(_Rows):
     """F = scale * [rows, 1]^T [rows, 1], or without the 1, of a single batch.
 
     Args:
@@ -28,16 +42,6 @@ class RowFactor:
             self.gram += 1
 
     @property
-    def dim(self):
-        """Width of the factor, bias included."""
-        return self.rows.shape[1] + self.bias
-
-    @property
-    def dtype(self):
-        """Precision of the rows."""
-        return self.rows.dtype
-
-    @property
     def trace(self):
         """Trace of the undamped factor."""
         return self.gram.trace() * self.scale
@@ -49,7 +53,7 @@ class RowFactor:
         return SampleSide(self.rows, root, kernel, term, self.bias, slice(0, len(self.rows))), ok
 
 
-class RowWindow:
+class RowWindow(_Rows):
     """Running average of a factor, kept as the rows of the newest ``length`` batches.
 
     average <- w * new + (1 - w) * average weighs a batch by w and by (1 - w) for each batch after
@@ -93,16 +97,6 @@ class RowWindow:
             products += 1
         self.gram[slot] = products
         self.gram[:, slot] = products.T
-
-    @property
-    def dim(self):
-        """Width of the factor, bias included."""
-        return self.rows.shape[1] + self.bias
-
-    @property
-    def dtype(self):
-        """Precision of the rows."""
-        return self.rows.dtype
 
     @property
     def truncated_weight(self):
