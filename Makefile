@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# make install PYTHON=python3.12 VENV=/tmp/v EXTRAS=dev,cuda13
+# make install PYTHON=python3.12 VENV=my-venv EXTRAS=dev,cuda13
 VENV   ?= .venv
 EXTRAS ?= dev,mpi,search
 PYTHON ?= $(shell .ci/find-python 3.13 3.12 3.11)
