@@ -160,7 +160,7 @@ class KFAC(RecordingMethod):
         blocks = [block for block in self.blocks
                   if block.factors.ready and (due or block.factors.sides is None)]
         recoveries = invert_together(
-            [(block.factors, self._damping_of(block)) for block in blocks],
+            [(block.factors, self.damping_of(block)) for block in blocks],
             self.pi_type, self.use_cholesky)
         failed = []
         for block, recovery in zip(blocks, recoveries, strict=True):
@@ -173,7 +173,8 @@ class KFAC(RecordingMethod):
         self.agree('no damping made the factors of {} positive definite'.format(', '.join(failed))
                    if failed else None)
 
-    def _damping_of(self, block):
+    def damping_of(self, block: fisher_blocks.FisherBlock) -> float:
+        """What a block's inverses are damped with: larger where its weight has a larger L2 rate."""
         damping = effective_damping(self.damping, coverage.l2_coefficient(self, block.W))
         return damping * self.stab_coeff if block.stabilised else damping
 

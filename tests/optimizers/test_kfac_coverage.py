@@ -165,9 +165,9 @@ def test_stab_coeff_multiplies_the_damping_of_blocks_that_ask_for_it():
     net = small_nets.build('perceptron')
     optimizer = KFAC(damping=0.01, stab_coeff=4.0, constructor=lambda link: {
         net.fc1: Stabilised, net.fc2: LinearBlock}.get(link)).setup(net)
-    assert [optimizer._damping_of(block) for block in optimizer.blocks] == [0.04, 0.01]
+    assert [optimizer.damping_of(block) for block in optimizer.blocks] == [0.04, 0.01]
     optimizer.stab_coeff = 10.0
-    assert optimizer._damping_of(optimizer.blocks[0]) == pytest.approx(0.1)
+    assert optimizer.damping_of(optimizer.blocks[0]) == pytest.approx(0.1)
 
 
 def test_setup_again_starts_anew():

@@ -242,10 +242,10 @@ def test_the_larger_of_damping_and_weight_decay_is_used(on_rule):
     optimizer = KFAC(damping=1e-3).setup(net)
     hook = WeightDecay(0.5)
     (net.fc1.W.update_rule if on_rule else optimizer).add_hook(hook)
-    assert optimizer._damping_of(optimizer.blocks[0]) == 0.5
+    assert optimizer.damping_of(optimizer.blocks[0]) == 0.5
     hook.rate = 1e-4
-    assert optimizer._damping_of(optimizer.blocks[0]) == 1e-3
-    assert optimizer._damping_of(optimizer.blocks[1]) == 1e-3
+    assert optimizer.damping_of(optimizer.blocks[0]) == 1e-3
+    assert optimizer.damping_of(optimizer.blocks[1]) == 1e-3
 
 
 def test_post_hooks_run_after_the_update(net):
