@@ -1,7 +1,8 @@
 """Where a run departs from the paper's protocol: field by field, from its configuration alone."""
 
-NEUTRAL = frozenset(['format', 'experiment', 'profile', 'variant', 'seed', 'device', 'fast'])
-"""Fields that name a run or choose where it is computed, and leave its statistics as they are."""
+NEUTRAL = frozenset(['format', 'experiment', 'profile', 'variant', 'seed', 'device', 'fast',
+                     'curvature_epochs'])
+"""Fields that name a run, choose where it is computed or look on: its statistics are the same."""
 
 
 def departures(config, reference) -> dict:

@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 _FLAGS = {'optimizer': 'use --optimizer', 'batch_size': 'use --batch', 'profile': 'use --profile',
           'dataset': 'use --dataset', 'select_on': 'use --select-on', 'device': 'use --device',
-          'experiment': 'use --exp-key', 'variant': 'a trial has none'}
+          'experiment': 'use --exp-key', 'variant': 'a trial has none',
+          'curvature_epochs': 'use it with train or table1'}
 _PROFILE_FIELDS = ('epochs', 'min_updates', 'train_size', 'test_size', 'lr_decay_epoch_scale')
 
 

@@ -72,6 +72,8 @@ class RunConfig:
     use_cholesky: bool | None = of('kfac', fields.switch(), True)
     adjust_momentum: bool | None = of('kfac', fields.switch(), False)
     kl_clip: float | None = of('kfac', fields.number(above=0))
+    # after which epochs K-FAC writes the eigenvalues of its factors to spectra.npz
+    curvature_epochs: tuple[int, ...] | None = optional(fields.integers(1))
     # where it is computed
     device: str | int = field(fields.device(), 'auto')
     fast: bool = field(fields.switch(), True)
@@ -138,6 +140,13 @@ def _check_together(config):
     if frozen is not None and config.cov_ema_decay == frozen:
         raise fields.FieldError('cov_ema_decay', 'must not be {} with ema_weighs {}: the factors '
                                 'would never change'.format(frozen, config.ema_weighs))
+    chosen = config.curvature_epochs
+    if chosen is not None and config.optimizer != 'kfac':
+        raise fields.FieldError('curvature_epochs', 'belongs to kfac and not to optimizer {}, got '
+                                '{!r}'.format(config.optimizer, list(chosen)))
+    if chosen is not None and chosen[-1] > config.epochs:
+        raise fields.FieldError('curvature_epochs', 'must not be beyond epochs {}, got {}'.format(
+            config.epochs, chosen[-1]))
 
 
 def _build(cls, values):

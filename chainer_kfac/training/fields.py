@@ -79,6 +79,19 @@ def integer(at_least, at_most=2**31 - 1):
     return Kind(wants='a whole number from {} to {}'.format(at_least, at_most), accept=accept)
 
 
+def integers(at_least):
+    """Kind of one or several whole numbers, kept as a sorted tuple without repetitions."""
+    each = integer(at_least)
+
+    def accept(value):
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if not values:
+            raise ValueError(value)
+        return tuple(sorted({each.accept(one) for one in values}))
+    return Kind(wants='a list of whole numbers from {}, as in [1, 20]'.format(at_least),
+                accept=accept)
+
+
 def choice(*options):
     """Kind of one word out of a few."""
     def accept(value):

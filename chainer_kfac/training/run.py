@@ -17,6 +17,7 @@ from chainer_kfac.training import device as devices
 from chainer_kfac.training.config import RunConfig
 from chainer_kfac.training.extensions import (
     BestEpoch,
+    Curvature,
     EpochCallback,
     Evaluator,
     FailOnDivergence,
@@ -124,6 +125,8 @@ class _Job:
         decay = builders.schedule(config)
         if decay is not None:
             trainer.extend(decay[0], trigger=decay[1])
+        if config.curvature_epochs:
+            trainer.extend(Curvature(config.curvature_epochs), trigger=each_epoch)
         trainer.extend(RandomState(config.seed), trigger=each_epoch)
         trainer.extend(snapshot(lambda: guard.check_parameters(trainer) is None),
                        name='snapshot', trigger=SnapshotTrigger(self.stop))

@@ -17,6 +17,7 @@ from chainer_kfac.exceptions import ConfigError, DivergedError, RunDirectoryErro
 from chainer_kfac.training.config import RunConfig
 
 CONFIG, LOG, RESULT, DIVERGED = 'config.yaml', 'log', 'result.json', 'diverged.json'
+SPECTRA = 'spectra.npz'
 SNAPSHOT = 'snapshot_iter_'
 _LOCK = '.lock'
 _DISK = {errno.ENOSPC: 'the disk is full: free space',
@@ -135,7 +136,7 @@ class RunDirectory:
         for each in leftovers:
             shutil.rmtree(each)
         if everything:
-            for name in (RESULT, DIVERGED, CONFIG, LOG):  # the mark of a finished run goes first
+            for name in (RESULT, DIVERGED, CONFIG, LOG, SPECTRA):  # the mark of a finished run goes first
                 (self.path / name).unlink(missing_ok=True)
             for snapshot in self.snapshots():
                 snapshot.unlink()

@@ -55,6 +55,7 @@ CASES = {
     'BestEpoch': _Case(
         lambda: extensions.BestEpoch(_model()), lambda made: made(_trainer(0.5)),
         lambda made: (made.epoch, made.accuracy, made._weights)),
+    'Curvature': _Case(lambda: extensions.Curvature([1])),
     'EpochCallback': _Case(lambda: extensions.EpochCallback(print, extensions.Stop(1))),
     'EpochLine': _Case(lambda: importlib.import_module(
         'chainer_kfac.training.extensions.progress').EpochLine(3)),

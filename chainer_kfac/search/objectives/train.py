@@ -13,7 +13,7 @@ from chainer_kfac.training import run as train
 
 _SCALE = 'lr_decay_epoch_scale'
 _FIELDS = {each.name for each in dataclasses.fields(RunConfig)}
-_NOT_SETTINGS = {'experiment', 'variant', 'device'}  # the worker's own
+_NOT_SETTINGS = {'experiment', 'variant', 'device', 'curvature_epochs'}  # the worker's own
 _LARGEST = {'epochs': 10_000, 'min_updates': 1_000_000, 'batch_size': 1_048_576, 'acc_iters': 4096,
             'train_size': 10_000_000, 'test_size': 10_000_000}
 """Beyond these a document is taken to be hostile or a slip, not a wish."""

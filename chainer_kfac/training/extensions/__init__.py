@@ -1,5 +1,6 @@
 """Trainer extensions of a run, one a file."""
 from chainer_kfac.training.extensions.best_epoch import BestEpoch
+from chainer_kfac.training.extensions.curvature import Curvature
 from chainer_kfac.training.extensions.epoch_callback import EpochCallback
 from chainer_kfac.training.extensions.evaluator import Evaluator
 from chainer_kfac.training.extensions.fail_on_divergence import FailOnDivergence
@@ -13,7 +14,7 @@ from chainer_kfac.training.extensions.snapshot import resume, snapshot
 from chainer_kfac.training.extensions.stop import Interrupted, Stop, StopRun
 from chainer_kfac.training.extensions.triggers import Every, SnapshotTrigger, each_epoch
 
-__all__ = ['BestEpoch', 'EpochCallback', 'Evaluator', 'Every', 'FailOnDivergence', 'Interrupted',
-           'LearningRate', 'MasterWeights', 'PeakMemory', 'RandomState', 'SameData',
+__all__ = ['BestEpoch', 'Curvature', 'EpochCallback', 'Evaluator', 'Every', 'FailOnDivergence',
+           'Interrupted', 'LearningRate', 'MasterWeights', 'PeakMemory', 'RandomState', 'SameData',
            'SnapshotTrigger', 'Stop', 'StopRun', 'each_epoch', 'extend_with_progress', 'resume',
            'snapshot']
