@@ -1,0 +1,104 @@
+"""What the commands that train a sweep have in common: their flags, and from those to the runs."""
+import argparse
+import logging
+import pathlib
+from collections.abc import Callable, Sequence
+
+from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.sweeps.cells import Cell
+
+logger = logging.getLogger(__name__)
+
+
+def add_flags(parser: argparse.ArgumentParser, batch_sizes: str, hparams: str) -> None:
+    """Add the flags that say what is trained, how often, and where it lies.
+
+    Args:
+        parser (argparse.ArgumentParser): of the command.
+        batch_sizes (str): those of its cells, for the help.
+        hparams (str): what ``--hparams`` means to it, for the help.
+    """
+    parser.add_argument('--profile', default='auto', metavar='NAME',
+                        help='paper, short, smoke or another one of experiments/profiles.yaml; '
+                        'auto (the default) is paper with a GPU, else smoke')
+    parser.add_argument('--dataset', metavar='NAME',
+                        help='cifar10, the default, or digits; only the smoke profile takes digits '
+                        'by itself where CIFAR-10 cannot be had')
+    parser.add_argument('--optimizer', nargs='+', default=[], metavar='NAME',
+                        help='only the cells of these optimizers: momentum_sgd, adam, kfac')
+    parser.add_argument('--batch', nargs='+', default=[], type=_size, metavar='SIZE',
+                        help='only the cells of these batch sizes: ' + batch_sizes)
+    parser.add_argument('--seeds', type=int, default=1, metavar='N',
+                        help='train seeds 0 to N-1 of each cell (default: %(default)s)')
+    parser.add_argument('--jobs', type=int, default=1, metavar='N',
+                        help='train N runs at a time, sharing the cores (default: %(default)s)')
+    parser.add_argument('--hparams', default='table1', metavar='NAME', help=hparams)
+    parser.add_argument('--root', default='runs', help='folder of all runs (default: %(default)s)')
+    parser.add_argument('--from', dest='source', choices=('runs', 'results'), default='runs',
+                        help='results: show the tables of the committed results, train nothing')
+    parser.add_argument('--collect', action='store_true',
+                        help='tabulate the runs that are there, train nothing')
+    parser.add_argument('--force', action='store_true', help='train finished runs again')
+    parser.add_argument('overrides', nargs='*', metavar='key=value', help='fields of every run')
+
+
+def _size(text):
+    if '=' in text:
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError('{!r} is no batch size'.format(text))
+    return int(text)
+
+
+def shows_only(args: argparse.Namespace) -> bool:
+    """Whether the command is to train nothing; ``args.overrides`` is complete afterwards."""
+    _give_back_overrides(args)
+    return args.source == 'results' or args.collect
+
+
+def _give_back_overrides(args):
+    """A key=value that follows --optimizer or --batch was taken for one more name or size."""
+    for name in ('optimizer', 'batch'):
+        values = getattr(args, name)
+        args.overrides += [value for value in values if '=' in str(value)]
+        setattr(args, name, [value for value in values if '=' not in str(value)])
+
+
+def train(args: argparse.Namespace, load: Callable[[str], Sequence[Cell]],
+          tabulate: Callable[[str, str], tuple[str, pathlib.Path]]) -> int:
+    """Train what the flags say.
+
+    Args:
+        args (argparse.Namespace): the flags of ``add_flags``.
+        load (callable): from the value of ``--hparams`` to the cells of the sweep.
+        tabulate (callable): writes the tables of a profile and a data set and returns a summary
+            and where the whole is; called whenever a run has ended.
+    Returns:
+        int: the exit code.
+    Raises:
+        ConfigError: for a flag that cannot be, before any data is fetched.
+    """
+    from chainer_kfac.sweeps import Sweep, devices, plan, profiles
+    from chainer_kfac.training import run_directory
+
+    for name in ('seeds', 'jobs'):
+        if getattr(args, name) < 1:
+            raise ConfigError('--{} must be at least 1, got {}'.format(name, getattr(args, name)))
+    profile = profiles.choose(args.profile, plan.all_profiles(), devices.gpus())
+    chosen = plan.select(load(args.hparams), args.optimizer, args.batch)
+    dataset = profiles.dataset(args.dataset, profile)
+    configs = plan.runs(chosen, profile, dataset, args.seeds, args.overrides)
+    folders = {run_directory.path(config, args.root).parents[1] for config in configs}
+    logger.info('Profile %s: %s. Data: %s. Runs: %d, %d at a time, in %s.', profile.name,
+                profile.about, dataset, len(configs), args.jobs,
+                ' and '.join(sorted(map(str, folders))))
+
+    sweep = Sweep(configs, args.root, args.jobs, args.force,
+                  after=lambda: tabulate(profile.name, dataset))
+    sweep.run()
+    summary, written = tabulate(profile.name, dataset)
+    print(summary)
+    logger.info('Written: %s and its other formats', written)
+    for failure in sweep.failed:
+        logger.error('failed: %s', failure)
+    return 1 if sweep.failed else 0
