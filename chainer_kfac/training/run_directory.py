@@ -136,7 +136,8 @@ class RunDirectory:
         for each in leftovers:
             shutil.rmtree(each)
         if everything:
-            for name in (RESULT, DIVERGED, CONFIG, LOG, SPECTRA):  # the mark of a finished run goes first
+            # the mark of a finished run goes first
+            for name in (RESULT, DIVERGED, CONFIG, LOG, SPECTRA):
                 (self.path / name).unlink(missing_ok=True)
             for snapshot in self.snapshots():
                 snapshot.unlink()
