@@ -18,10 +18,12 @@ class Cell:
     Attributes:
         settings (dict): fields of ``RunConfig``, without those that a profile or a seed sets.
         val_acc (float or None): the paper's validation accuracy, a fraction.
+        between ((int, int) or None): batch sizes of the two cells that it was interpolated from.
     """
 
     settings: dict
     val_acc: float | None = None
+    between: tuple[int, int] | None = None
 
     @property
     def optimizer(self) -> str:
@@ -30,6 +32,10 @@ class Cell:
     @property
     def batch_size(self) -> int:
         return self.settings['batch_size']
+
+    @property
+    def variant(self) -> str:
+        return self.settings.get('variant') or ''
 
 
 def load(path) -> list[Cell]:
