@@ -25,21 +25,21 @@ def row(optimizer, batch_size, variant, runs, cell=None) -> dict:
         dict: plain values, as in ``table1.json`` (docs/run-directory.md lists the keys).
     """
     runs = sorted(runs, key=lambda run: run.config['seed'])
-    conflicts = _conflicts(runs)
-    finished = [] if conflicts else [run for run in runs if run.state == 'finished']
+    inconsistent = conflicts(runs)
+    finished = [] if inconsistent else [run for run in runs if run.state == 'finished']
     config = runs[0].config if runs else cell['config']
     reference = cell['config'] if cell else None
     paper = cell['val_acc'] if cell else None
-    best = _spread([_compared(run) for run in finished])
+    best = spread([_compared(run) for run in finished])
     stand_in = bool(runs) and reference is not None and config['dataset'] != reference['dataset']
     return {
         'optimizer': optimizer,
         'batch_size': batch_size,
         'variant': variant,
-        'status': 'mixed' if conflicts else _status(runs),
+        'status': 'mixed' if inconsistent else _status(runs),
         'paper': paper,
         'best': best,
-        'last': _spread([run.result['last_val_acc'] for run in finished]),
+        'last': spread([run.result['last_val_acc'] for run in finished]),
         'difference': None if stand_in or None in (best, paper) else best['mean'] - paper,
         'seeds': [run.config['seed'] for run in finished],
         'hyperparameters': {name: config[name] for name in HYPERPARAMETERS
@@ -51,11 +51,11 @@ def row(optimizer, batch_size, variant, runs, cell=None) -> dict:
         'device': common([run.result['device'] for run in finished]),
         'select_on': config['select_on'],
         'departures': protocol.departures(config, reference) if runs and reference else {},
-        'note': '; '.join(_notes(runs, cell, conflicts)),
+        'note': '; '.join(_notes(runs, cell, inconsistent)),
     }
 
 
-def _conflicts(runs):
+def conflicts(runs) -> list[str]:
     """Names of what differs between seeds that should have been trained alike."""
     trained = [run for run in runs if run.result is not None]
     fields = {field: {str(run.config.get(field)) for run in trained}
@@ -68,7 +68,8 @@ def _compared(run):
     return run.result['test_acc' if run.config['select_on'] == 'holdout' else 'best_val_acc']
 
 
-def _spread(values):
+def spread(values) -> dict | None:
+    """Mean, sample standard deviation (``None`` for one value) and the values; None for none."""
     if not values:
         return None
     deviation = statistics.stdev(values) if len(values) > 1 else None
@@ -93,19 +94,20 @@ def _status(runs):
     return 'partial' if 'finished' in states else sorted(states)[0]
 
 
-def _notes(runs, cell, conflicts):
+def _notes(runs, cell, inconsistent):
     if not runs:
         yield 'missing: no run'
-    if conflicts:
-        yield 'not averaged: seeds differ in {}'.format(', '.join(conflicts))
+    if inconsistent:
+        yield 'not averaged: seeds differ in {}'.format(', '.join(inconsistent))
     if cell is None:
         yield 'not a cell of the paper'
     for run in runs:
         if run.state != 'finished':
-            yield 'seed {} {}'.format(run.config['seed'], _state(run))
+            yield 'seed {} {}'.format(run.config['seed'], describe(run))
 
 
-def _state(run):
+def describe(run) -> str:
+    """What became of a run that is not finished: 'unfinished: 3 of 20 epochs'."""
     if run.state == 'unfinished':
         return 'unfinished: {} of {} epochs'.format(run.epoch, run.config['epochs'])
     if run.state == 'stopped':

@@ -44,6 +44,28 @@ def find(root) -> list[Run]:
     return [read(directory) for directory in sorted(directories)]
 
 
+def places(root, experiments, profile=None, dataset=None) -> list[tuple[str, str]]:
+    """The (profile, data set) pairs for which there are runs below ``root``, sorted.
+
+    Args:
+        root (path): root of all runs.
+        experiments (sequence of str): of these experiments.
+        profile (str or None), dataset (str or None): only of these.
+    Raises:
+        RunDirectoryError: if there is none.
+    """
+    patterns = ['{}/{}/{}'.format(each, profile or '*', dataset or '*') for each in experiments]
+    found = {path.parts[-2:] for pattern in patterns for path in pathlib.Path(root).glob(pattern)
+             if find(path)}
+    if not found:
+        raise RunDirectoryError(
+            'there are no runs in {}: train some with "chainer-kfac {}", or look for others with '
+            '--root, --profile and --dataset'.format(
+                ' or '.join(str(pathlib.Path(root) / pattern) for pattern in patterns),
+                experiments[0]))
+    return sorted(found)
+
+
 def read(directory) -> Run:
     """Read one run directory.
 

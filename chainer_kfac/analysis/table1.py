@@ -4,11 +4,9 @@
 beside them as ``table1.json``, ``.csv``, ``.md`` and ``.tex``.  Nothing in them depends on the time
 or the place of writing, so the same runs give the same bytes.
 """
-import os
 import pathlib
 
-from chainer_kfac.analysis import rows, runs, table1_text
-from chainer_kfac.exceptions import RunDirectoryError
+from chainer_kfac.analysis import files, rows, runs, table1_text
 from chainer_kfac.sweeps import plan
 
 FORMAT = 1
@@ -48,13 +46,8 @@ def build(directory) -> dict:
 def write(directory) -> dict:
     """Build the table and write its four files into ``directory``; returns the table."""
     table = build(directory)
-    directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    for suffix, render in RENDERERS.items():
-        target = directory / ('table1' + suffix)
-        partial = directory / '.table1{}.{}'.format(suffix, os.getpid())
-        partial.write_text(render(table), encoding='utf-8')
-        os.replace(partial, target)
+    files.write(directory, {'table1' + suffix: render(table)
+                            for suffix, render in RENDERERS.items()})
     return table
 
 
@@ -67,13 +60,8 @@ def folders(root, profile=None, dataset=None) -> list[pathlib.Path]:
     Raises:
         RunDirectoryError: if there is none.
     """
-    pattern = '{}/{}/{}'.format(EXPERIMENT, profile or '*', dataset or '*')
-    found = sorted(path for path in pathlib.Path(root).glob(pattern) if runs.find(path))
-    if not found:
-        raise RunDirectoryError('there are no runs in {}: train some with "chainer-kfac table1", '
-                                'or look for others with --root, --profile and --dataset'.format(
-                                    pathlib.Path(root) / pattern))
-    return found
+    return [pathlib.Path(root, EXPERIMENT, *place)
+            for place in runs.places(root, [EXPERIMENT], profile, dataset)]
 
 
 def _order(key):

@@ -15,13 +15,14 @@ best epoch is what the paper reports. Difference: ours at the best epoch minus t
 
 def to_markdown(table) -> str:
     """The table with its title and, above the rows, what sets it apart from the paper's."""
-    return _document(table, COLUMNS)
+    return document(title(table), table, COLUMNS, LEGEND)
 
 
 def summary(table) -> str:
     """The table for a terminal: without the columns that the reader knows or seldom needs."""
-    return _document(table, {header: column for header, column in COLUMNS.items()
-                             if header not in ('Data', 'Hyperparameters', 'Protocol')})
+    columns = {header: column for header, column in COLUMNS.items()
+               if header not in ('Data', 'Hyperparameters', 'Protocol')}
+    return document(title(table), table, columns, LEGEND)
 
 
 def to_latex(table) -> str:
@@ -65,17 +66,17 @@ def to_json(table) -> str:
     return json.dumps(table, indent=1, ensure_ascii=False) + '\n'
 
 
-def title(table) -> str:
+def title(table, subject='Reproduction of Table 1') -> str:
     """One line that names the profile, the data and anything that is not the paper's."""
     if table['profile'] is None:
-        return 'Reproduction of Table 1: no run yet'
+        return subject + ': no run yet'
     labels = sorted({row['dataset'] for row in table['rows'] if row['dataset']})
     parts = ['profile {}'.format(table['profile']), ' and '.join(labels) or table['dataset']]
     if any(row['stand_in'] for row in table['rows']):
         parts.append('not the data of the paper')
     if any(row['departures'] for row in table['rows']):
         parts.append('not the protocol of the paper')
-    return 'Reproduction of Table 1: ' + ', '.join(parts)
+    return '{}: {}'.format(subject, ', '.join(parts))
 
 
 def warnings(table) -> list[str]:
@@ -104,14 +105,15 @@ def _optimizer(row):
 
 
 def _difference(row):
-    return 'not comparable' if row['stand_in'] else _number(row['difference'], '+.4f')
+    return 'not comparable' if row['stand_in'] else number(row['difference'], '+.4f')
 
 
-def _spread(spread):
-    if spread is None:
+def spread(found) -> str:
+    """A mean with its deviation over seeds, as ``rows.spread`` gives them."""
+    if found is None:
         return '–'
-    deviation = '' if spread['std'] is None else ' ± {:.4f}'.format(spread['std'])
-    return '{:.4f}{}'.format(spread['mean'], deviation)
+    deviation = '' if found['std'] is None else ' ± {:.4f}'.format(found['std'])
+    return '{:.4f}{}'.format(found['mean'], deviation)
 
 
 def _protocol(row):
@@ -125,20 +127,21 @@ def _hyperparameters(row):
                      for field, value in row['hyperparameters'].items())
 
 
-def _number(value, spec=''):
+def number(value, spec='') -> str:
+    """A number, or a dash where there is none."""
     return '–' if value is None else format(value, spec)
 
 
 COLUMNS = {
     'Optimizer': ('left', _optimizer),
     'Batch': ('right', lambda row: row['batch_size']),
-    'Paper': ('right', lambda row: _number(row['paper'], '.4f')),
-    'Ours, best epoch': ('right', lambda row: _spread(row['best'])),
-    'Ours, last epoch': ('right', lambda row: _spread(row['last'])),
+    'Paper': ('right', lambda row: number(row['paper'], '.4f')),
+    'Ours, best epoch': ('right', lambda row: spread(row['best'])),
+    'Ours, last epoch': ('right', lambda row: spread(row['last'])),
     'Difference': ('right', _difference),
     'Seeds': ('right', lambda row: len(row['seeds'])),
-    'Epochs': ('right', lambda row: _number(row['epochs'])),
-    's / epoch': ('right', lambda row: _number(row['seconds_per_epoch'], '.3g')),
+    'Epochs': ('right', lambda row: number(row['epochs'])),
+    's / epoch': ('right', lambda row: number(row['seconds_per_epoch'], '.3g')),
     'Data': ('left', lambda row: row['dataset'] or '–'),
     'Protocol': ('left', _protocol),
     'Hyperparameters': ('left', _hyperparameters),
@@ -162,8 +165,9 @@ def _cells(content, columns):
     return [[str(text(row)) for _, text in columns.values()] for row in content['rows']]
 
 
-def _document(content, columns):
-    lines = ['# ' + markdown.escape(title(content)), '']
+def document(heading, content, columns, legend) -> str:
+    """A page of Markdown: heading, warnings, table, and how to read it."""
+    lines = ['# ' + markdown.escape(heading), '']
     for warning in warnings(content):
         lines += ['**{}**'.format(markdown.escape(warning)), '']
-    return '\n'.join([*lines, table(content, columns), '', LEGEND, ''])
+    return '\n'.join([*lines, table(content, columns), '', legend, ''])

@@ -1,0 +1,22 @@
+"""Files that appear whole: a reader sees the old content or the new one, never a part."""
+import os
+import pathlib
+from collections.abc import Mapping
+
+
+def write(directory: str | os.PathLike, contents: Mapping[str, str | bytes]) -> list[pathlib.Path]:
+    """Write files into a folder, which is made if need be.
+
+    Args:
+        directory (path): the folder.
+        contents (dict): name -> text, stored as UTF-8, or bytes.
+    Returns:
+        list of path: the files.
+    """
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        partial = directory / '.{}.{}'.format(name, os.getpid())
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(partial, directory / name)
+    return [directory / name for name in contents]
