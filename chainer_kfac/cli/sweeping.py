@@ -26,7 +26,7 @@ def add_flags(parser: argparse.ArgumentParser, batch_sizes: str, hparams: str) -
                         'by itself where CIFAR-10 cannot be had')
     parser.add_argument('--optimizer', nargs='+', default=[], metavar='NAME',
                         help='only the cells of these optimizers: momentum_sgd, adam, kfac')
-    parser.add_argument('--batch', nargs='+', default=[], type=_size, metavar='SIZE',
+    parser.add_argument('--batch', nargs='+', default=[], type=size, metavar='SIZE',
                         help='only the cells of these batch sizes: ' + batch_sizes)
     parser.add_argument('--seeds', type=int, default=1, metavar='N',
                         help='train seeds 0 to N-1 of each cell (default: %(default)s)')
@@ -42,7 +42,8 @@ def add_flags(parser: argparse.ArgumentParser, batch_sizes: str, hparams: str) -
     parser.add_argument('overrides', nargs='*', metavar='key=value', help='fields of every run')
 
 
-def _size(text):
+def size(text: str) -> int | str:
+    """A batch size; a key=value that follows one is left for `give_back_overrides`."""
     if '=' in text:
         return text
     if not text.isdecimal():
@@ -52,11 +53,11 @@ def _size(text):
 
 def shows_only(args: argparse.Namespace) -> bool:
     """Whether the command is to train nothing; ``args.overrides`` is complete afterwards."""
-    _give_back_overrides(args)
+    give_back_overrides(args)
     return args.source == 'results' or args.collect
 
 
-def _give_back_overrides(args):
+def give_back_overrides(args: argparse.Namespace) -> None:
     """A key=value that follows --optimizer or --batch was taken for one more name or size."""
     for name in ('optimizer', 'batch'):
         values = getattr(args, name)
