@@ -1,49 +1,53 @@
-"""Copies of finished runs for ``results/``: configuration, log, result and figures, no snapshots.
+"""Copies of finished runs and searches for ``results/``.
 
-What is promoted is committed, so a result never changes in silence: an equal one is left alone and
-a different one is refused.  All runs are looked at before the first file is copied.
+A run keeps its configuration, log, result, spectra and figures, and no snapshots. What is promoted
+is committed, so a result never changes in silence: an equal one is left alone and a different one
+is refused. Everything is looked at before the first file is copied.
 """
 import pathlib
-import shutil
 
-from chainer_kfac.analysis import runs, table1
+from chainer_kfac.analysis import promoted_search, runs, table1
 from chainer_kfac.exceptions import RunDirectoryError
-from chainer_kfac.training.run_directory import CONFIG, LOG, RESULT
+from chainer_kfac.training.run_directory import CONFIG, LOG, RESULT, SPECTRA
 
-_NAMES = (CONFIG, LOG, RESULT)
+_NAMES = (CONFIG, LOG, RESULT, SPECTRA)
 _FIGURES = ('.svg', '.pdf', '.png')
+_DRAWN = (*_FIGURES, '.html')
 
 
 def promote(directories, root='runs', target='results') -> list[pathlib.Path]:
-    """Copy finished runs to the same place below ``target`` and bring its tables up to date.
+    """Copy what is finished to the same place below ``target`` and bring its tables up to date.
 
     Args:
-        directories (sequence of path): run directories below ``root``.
+        directories (sequence of path): run directories and exported searches below ``root``.
         root (path): root of all runs.
         target (path): root of the copies.
     Returns:
         list of path: the new directories; those that were there already, and equal, are left out.
     Raises:
-        RunDirectoryError: if one is not a finished run below ``root``, or ``target`` holds a
-            different run in its place; then nothing is copied.
+        RunDirectoryError: if one is neither a finished run nor a finished search below ``root``,
+            or ``target`` holds a different one in its place; then nothing is copied.
+        SearchError: if a search has not been exported.
     """
     target = pathlib.Path(target)
     copies = {}
     for directory in map(pathlib.Path, directories):
-        copy = target / _relative(directory, root)
-        _check_finished(directory)
+        place = _relative(directory, root)
+        files = (promoted_search.files(directory) if promoted_search.is_search(place)
+                 else _files_of_run(directory))
+        copy = target / place
         if not copy.exists():
-            copies[copy] = directory
-        elif any(_bytes(copy / name) != _bytes(directory / name) for name in _NAMES):
-            raise RunDirectoryError('{} holds a different run than {}: remove it first if that one '
-                                    'shall take its place'.format(copy, directory))
-    for copy, directory in copies.items():
+            copies[copy] = files
+        elif any(_bytes(copy / name) != files.get(name) for name in {*files, *_NAMES}
+                 if not name.endswith(_DRAWN)):
+            raise RunDirectoryError('{} holds a different result than {}: remove it first if that '
+                                    'one shall take its place'.format(copy, directory))
+    for copy, files in copies.items():
         copy.mkdir(parents=True)
-        for path in sorted(directory.iterdir()):
-            if path.name in _NAMES or path.suffix in _FIGURES:
-                shutil.copyfile(path, copy / path.name)
+        for name, content in files.items():
+            (copy / name).write_bytes(content)
     for folder in sorted({copy.parents[1] for copy in copies}):
-        if folder.parts[len(target.parts)] == table1.EXPERIMENT:
+        if folder.relative_to(target).parts[:1] == (table1.EXPERIMENT,):
             table1.write(folder)
     return list(copies)
 
@@ -56,11 +60,13 @@ def _relative(directory, root):
             directory, root)) from None
 
 
-def _check_finished(directory):
+def _files_of_run(directory):
     run = runs.read(directory)
     if run.state not in ('finished', 'stopped'):
         raise RunDirectoryError('{} is {}{}: only finished runs are promoted'.format(
             directory, run.state, ', ' + run.reason if run.reason else ''))
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())
+            if path.name in _NAMES or path.suffix in _FIGURES}
 
 
 def _bytes(path):

@@ -1,4 +1,4 @@
-"""``chainer-kfac promote``: copy finished runs into the committed results."""
+"""``chainer-kfac promote``: copy finished runs and searches into the committed results."""
 import argparse
 import logging
 
@@ -6,10 +6,14 @@ EXAMPLE = """\
 examples:
   chainer-kfac promote runs/table1/short/cifar10/momentum_sgd-bs128/seed0
   chainer-kfac promote runs/table1/short/cifar10/*/seed*
+  chainer-kfac promote runs/search/kfac-bs2048-short-cifar10-holdout
 
-Configurations, logs, results and figures are copied to the same place below TARGET, snapshots
-never. The tables there are written anew, and with them the table in the README.md beside TARGET.
-A copy that is there already stays as it is; a different result in its place is refused.
+Configurations, logs, results, spectra and figures are copied to the same place below TARGET,
+snapshots never. A search must have ended and have been exported ("chainer-kfac search export"); its
+copy has all trials, with workers numbered instead of named after their hosts. The tables are
+written anew, and with them the numbers in README.md and docs/reproduction.md beside TARGET. A copy
+that is there already stays as it is; a different result in its place is refused. Without RUN_DIR
+only tables and pages are written. The notebooks show the results too: make notebooks.
 """
 
 logger = logging.getLogger(__name__)
@@ -17,22 +21,23 @@ logger = logging.getLogger(__name__)
 
 def add_parser(subparsers):
     parser = subparsers.add_parser(
-        'promote', help='copy finished runs into results/',
-        description='Copy finished runs into the results that are committed.',
+        'promote', help='copy finished runs and searches into results/',
+        description='Copy finished runs and searches into the results that are committed.',
         epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('directories', metavar='RUN_DIR', nargs='+', help='run directory')
+    parser.add_argument('directories', metavar='RUN_DIR', nargs='*',
+                        help='run directory, or ROOT/search/<experiment>')
     parser.add_argument('--to', metavar='TARGET', default='results',
                         help='root of the copies (default: %(default)s)')
     parser.add_argument('--root', default='runs', help='root of all runs (default: %(default)s)')
 
 
 def run(args):
-    from chainer_kfac.analysis import front_page, promotion
+    from chainer_kfac.analysis import pages, promotion
 
     copies = promotion.promote(args.directories, args.root, args.to)
     for copy in copies:
         logger.info('promoted %s', copy)
-    logger.info('%d runs promoted, %d were there before', len(copies),
+    logger.info('%d promoted, %d were there before', len(copies),
                 len(args.directories) - len(copies))
-    if front_page.update(args.to):
-        logger.info('updated the table in README.md')
+    for page in pages.update(args.to):
+        logger.info('updated the numbers in %s', page)

@@ -33,12 +33,15 @@ def write_run(tmp_path):
         directory.mkdir(parents=True)
         (directory / 'config.yaml').write_text(yaml.safe_dump(config.dump(), sort_keys=False))
         (directory / 'log').write_text(json.dumps([
-            {'epoch': i + 1, 'elapsed_time': 10.0 * (i + 1), 'validation/main/accuracy': accuracy}
+            {'epoch': i + 1, 'iteration': (i + 1) * 50000 // batch_size,
+             'elapsed_time': 10.0 * (i + 1), 'main/accuracy': 0.25 * (i + 1),
+             'validation/main/accuracy': accuracy, 'validation/main/loss': 2 - accuracy}
             for i, accuracy in enumerate(accuracies)]))
         if finished:
             (directory / 'result.json').write_text(json.dumps({
                 'format': 1, 'best_val_acc': max(accuracies), 'last_val_acc': accuracies[-1],
                 'epochs': len(accuracies), 'seconds_per_epoch': 10.0, 'device': 'a CPU',
+                'iterations': len(accuracies) * 50000 // batch_size,
                 'dataset': {'name': dataset, 'label': LABELS[dataset], 'digest': dataset},
                 **dict(result)}))
         return directory

@@ -1,8 +1,11 @@
-"""Promoting copies finished runs, only what may be committed, and never over another result."""
+"""Promoting copies what is finished, only what may be committed, and never over another result."""
+import datetime
+import json
+
 import pytest
 
-from chainer_kfac.analysis import promotion
-from chainer_kfac.exceptions import RunDirectoryError
+from chainer_kfac.analysis import promotion, searches
+from chainer_kfac.exceptions import KFACError, RunDirectoryError
 
 PLACE = 'table1/short/cifar10/adam-bs128/seed0'
 
@@ -20,11 +23,11 @@ def files(root):
 
 def test_copies_what_may_be_committed_and_writes_the_table(write_run, promote, tmp_path):
     directory = write_run('adam', 128)
-    for name in ('snapshot_iter_10', 'console.txt', '.lock', 'accuracy.png'):
+    for name in ('snapshot_iter_10', 'console.txt', '.lock', 'accuracy.png', 'spectra.npz'):
         (directory / name).write_text(name)
     copy = tmp_path / 'results' / PLACE
     assert promote(directory) == [copy]
-    assert files(copy) == ['accuracy.png', 'config.yaml', 'log', 'result.json']
+    assert files(copy) == ['accuracy.png', 'config.yaml', 'log', 'result.json', 'spectra.npz']
     assert (copy / 'result.json').read_bytes() == (directory / 'result.json').read_bytes()
     table = (tmp_path / 'results/table1/short/cifar10/table1.md').read_text()
     assert '0.7500' in table
@@ -43,7 +46,7 @@ def test_a_different_result_is_refused_and_nothing_is_copied(write_run, promote,
     promote(directory)
     (directory / 'result.json').write_text('{"format": 1, "best_val_acc": 1.0}')
     other = write_run('adam', 512)
-    with pytest.raises(RunDirectoryError, match='different run'):
+    with pytest.raises(RunDirectoryError, match='different result'):
         promote(other, directory)
     assert not (tmp_path / 'results/table1/short/cifar10/adam-bs512').exists()
     assert '0.75' in (tmp_path / 'results' / PLACE / 'result.json').read_text()
@@ -63,3 +66,66 @@ def test_no_run_directory_and_another_root_are_refused(write_run, promote, tmp_p
     elsewhere = write_run('adam', 128, root='elsewhere')
     with pytest.raises(RunDirectoryError, match='--root'):
         promote(elsewhere)
+
+
+@pytest.fixture
+def write_search(tmp_path):
+    """``write_search(trials)`` exports a search, of which so many of its four trials have ended."""
+    pytest.importorskip('pymongo')
+    from chainer_kfac.search import export, space
+    from chainer_kfac.search.documents import DONE, Experiment
+
+    def write(ended=4, loss=0.5):
+        experiment = Experiment('e', 'u', 'train', {
+            'optimizer': 'kfac', 'batch_size': 512, 'epochs': 5, 'select_on': 'holdout'},
+            space.Space((space.Dimension('lr', 'loguniform', 1e-4, 1.0),)),
+            {'trials': 4, 'gamma': 0.25, 'prune': 'both'})
+        trials = [experiment.new_trial(tid, {'lr': 0.01 * (tid + 1)}, 'tpe') for tid in range(4)]
+        start = datetime.datetime(2026, 1, 1)
+        for tid, trial in enumerate(trials[:ended]):
+            trial.update(state=DONE, attempt=1, owner='secret-host:{}:x'.format(tid % 2),
+                         book_time=start, end_time=start + datetime.timedelta(seconds=9),
+                         history=[{'attempt': 0, 'owner': 'secret-host:9:y', 'start': start,
+                                   'end': start, 'reason': 'silent'}] if tid == 2 else [])
+            trial['result'] = {'status': 'ok', 'loss': loss - 0.01 * tid, 'epochs': 5,
+                               'seconds': 9.0, 'pruned': None}
+        folder = tmp_path / 'runs/search/e'
+        export.write(folder, experiment, trials)
+        (folder / 'trials').mkdir(exist_ok=True)
+        return folder
+    return write
+
+
+def test_a_search_is_copied_without_the_names_of_machines(write_search, promote, tmp_path):
+    copy = tmp_path / 'results/search/e'
+    assert promote(write_search()) == [copy]
+    assert files(copy) == ['experiment.json', 'report.html', 'trials.csv', 'trials.jsonl']
+    assert not any('secret-host' in path.read_text() for path in copy.iterdir())
+    trials = [json.loads(line) for line in (copy / 'trials.jsonl').read_text().splitlines()]
+    assert [trial['owner'] for trial in trials] == [
+        'worker-1', 'worker-2', 'worker-1', 'worker-2']
+    assert trials[2]['history'][0]['owner'] == 'worker-3'
+    search, = searches.find(tmp_path / 'results')
+    assert search.best['values'] == {'lr': 0.04}
+    assert search.epochs == 20
+    assert promote(write_search()) == []
+
+
+def test_a_copy_of_a_search_can_be_promoted_again(write_search, promote, tmp_path):
+    promote(write_search())
+    copy = tmp_path / 'results/search/e'
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    assert promotion.promote([copy], tmp_path / 'results', tmp_path / 'again') != []
+    again = {path.name: path.read_bytes() for path in (tmp_path / 'again/search/e').iterdir()}
+    assert again == before
+
+
+def test_searches_that_cannot_be_promoted(write_search, promote, tmp_path):
+    with pytest.raises(RunDirectoryError, match='holds 3 of 4 trials that have ended'):
+        promote(write_search(3))
+    promote(write_search())
+    with pytest.raises(RunDirectoryError, match='different result'):
+        promote(write_search(loss=0.6))
+    (tmp_path / 'runs/search/other').mkdir()
+    with pytest.raises(KFACError, match='no export.*search export'):
+        promote(tmp_path / 'runs/search/other')

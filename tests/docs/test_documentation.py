@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from chainer_kfac import cli
-from chainer_kfac.analysis import front_page, rows
+from chainer_kfac.analysis import rows
 from chainer_kfac.sweeps import plan
 from chainer_kfac.training.config import RunConfig
 
@@ -146,13 +146,6 @@ def test_the_three_lines_of_the_readme_train():
     before = model.predictor.W.array.copy()
     exec(block, {'model': model, 'lossfun': model, 'x': x, 't': t})
     assert not np.array_equal(model.predictor.W.array, before)
-
-
-def test_the_readme_shows_what_the_results_say():
-    text = (ROOT / 'README.md').read_text(encoding='utf-8')
-    shown = text[text.index(front_page.BEGIN):text.index(front_page.END) + len(front_page.END)]
-    assert shown == front_page.section(ROOT / 'results'), (
-        'README.md differs from results/: chainer-kfac promote writes it')
 
 
 def test_every_subcommand_target_and_flag_is_documented():

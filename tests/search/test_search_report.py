@@ -96,6 +96,27 @@ def test_export_holds_every_trial(found, tmp_path):
     assert {row['state'] for row in rows} == {'done', 'failed', 'running', 'waiting'}
 
 
+def test_an_export_can_be_read_again(found, tmp_path):
+    written = export.write(tmp_path / 'first', found.experiment, found.trials)
+    experiment, trials = export.read(tmp_path / 'first')
+    assert experiment == found.experiment
+    again = export.write(tmp_path / 'second', experiment, trials)
+    assert [path.read_bytes() for path in written] == [path.read_bytes() for path in again]
+    finished = [trial for trial in found.trials if trial['state'] == DONE]
+    read = [trial for trial in trials if trial['state'] == DONE]
+    assert (search_report.page(Found(experiment, read, []))
+            == search_report.page(Found(found.experiment, finished, [])))
+
+
+def test_what_is_no_export_is_refused(found, tmp_path):
+    with pytest.raises(SearchError, match='no export.*experiment.json is missing'):
+        export.read(tmp_path)
+    _, lines, _ = export.write(tmp_path, found.experiment, found.trials)
+    lines.write_text('{"tid": 0}\n')
+    with pytest.raises(SearchError, match='damaged'):
+        export.read(tmp_path)
+
+
 def test_the_tuned_cell_trains_as_the_search_did(found, tmp_path):
     path = tmp_path / 'tuned.yaml'
     top = results.best(found.trials)

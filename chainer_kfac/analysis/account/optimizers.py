@@ -1,0 +1,87 @@
+"""Two claims: SGD ends above Adam and Adam above K-FAC; and K-FAC overfits."""
+from chainer_kfac.analysis import markdown, table1_text
+from chainer_kfac.analysis.account import facts
+from chainer_kfac.analysis.account.facts import BATCH_SIZES, OPTIMIZERS, Difference, Tally
+
+_PAIRS = (('momentum_sgd', 'adam'), ('adam', 'kfac'), ('momentum_sgd', 'kfac'))
+TRAIN, VALIDATION = 'main/accuracy', 'validation/main/accuracy'
+LOSS = 'validation/main/loss'
+
+
+def order(results) -> str:
+    """Every pair of optimizers at every batch size of the paper, at the paper's values."""
+    lines, verdicts = compare_order(facts.cells(results))
+    table = markdown.table(['Batch', 'Difference of best accuracies', 'Paper', 'Ours', 'Seeds',
+                            'Verdict'], lines, right=(0, 2, 3))
+    return '\n\n'.join([str(Tally.of(verdicts)), table])
+
+
+def compare_order(cells) -> tuple[list, list[str]]:
+    """The comparisons of `order` as lines of a table, and their verdicts."""
+    lines, verdicts = [], []
+    for batch_size in BATCH_SIZES:
+        for pair in _PAIRS:
+            first, second = (cells[optimizer, batch_size, ''] for optimizer in pair)
+            paper = first.row['paper'] - second.row['paper']
+            ours = Difference.of(first.best, second.best)
+            verdicts.append(facts.verdict(ours, paper))
+            lines.append([batch_size, ' − '.join(table1_text.NAMES[name] for name in pair),
+                          '{:+.4f}'.format(paper), facts.show(ours), facts.show_seeds(ours),
+                          verdicts[-1]])
+    return lines, verdicts
+
+
+def overfitting(results) -> str:
+    """How far training and validation part, and what is lost after the best epoch."""
+    cells = facts.cells(results)
+    lines = []
+    for cell in cells.values():
+        if cell.runs:
+            lines.append([
+                cell.name, *('{:.4f}'.format(cell.mean(measure)) for measure in (
+                    _last(TRAIN), _last(VALIDATION))),
+                *('{:+.4f}'.format(cell.mean(measure)) for measure in (gap, fall)),
+                *('{:.4f}'.format(cell.mean(measure)) for measure in (_lowest, _last(LOSS))),
+                len(cell.runs)])
+    table = markdown.table(
+        ['Cell', 'Training accuracy, last epoch', 'Validation accuracy, last epoch', 'Gap',
+         'Best − last epoch', 'Validation loss, lowest', 'Validation loss, last epoch', 'Seeds'],
+        lines, right=range(1, 8))
+    compared, verdicts = compare_gaps(cells)
+    gaps = markdown.table(['Batch', 'Difference of gaps', 'Ours', 'Seeds', 'Verdict'], compared,
+                          right=(0, 2))
+    tally = 'K-FAC overfits more than another optimizer if its gap is the larger. {}'.format(
+        Tally.of(verdicts))
+    return '\n\n'.join([tally, gaps, *([table] if lines else [])])
+
+
+def gap(log) -> float:
+    """Training minus validation accuracy in the last epoch of a log."""
+    return log[-1][TRAIN] - log[-1][VALIDATION]
+
+
+def fall(log) -> float:
+    """Validation accuracy of the best epoch minus that of the last."""
+    return max(entry[VALIDATION] for entry in log) - log[-1][VALIDATION]
+
+
+def compare_gaps(cells) -> tuple[list, list[str]]:
+    """K-FAC's gap minus that of the others as lines of a table, and the verdicts."""
+    lines, verdicts = [], []
+    for batch_size in BATCH_SIZES:
+        for other in OPTIMIZERS[:-1]:
+            ours, theirs = ([gap(run.log) for run in cells[name, batch_size, ''].runs]
+                            for name in ('kfac', other))
+            difference = Difference.of(ours, theirs)
+            verdicts.append(facts.verdict(difference, 1.0))
+            lines.append([batch_size, 'K-FAC − ' + table1_text.NAMES[other],
+                          facts.show(difference), facts.show_seeds(difference), verdicts[-1]])
+    return lines, verdicts
+
+
+def _last(key):
+    return lambda log: log[-1][key]
+
+
+def _lowest(log):
+    return min(entry[LOSS] for entry in log)
