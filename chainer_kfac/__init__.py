@@ -18,14 +18,17 @@ __version__ = '0.1.0.dev0'
 _ROOMS = ('analysis', 'communicators', 'datasets', 'exceptions', 'fisher', 'functions', 'jobs',
           'linalg', 'models', 'optimizers', 'search', 'sweeps', 'training')
 
-__all__ = ['__version__', 'compat', *_ROOMS]
+__all__ = ['__version__', 'compat', 'create_communicator', *_ROOMS]
 
 
 def __getattr__(name):
+    if name == 'create_communicator':
+        from chainer_kfac.communicators import create_communicator
+        return create_communicator
     if name in _ROOMS:
         return importlib.import_module('chainer_kfac.' + name)
     raise AttributeError('module {!r} has no attribute {!r}'.format(__name__, name))
 
 
 def __dir__():
-    return sorted({*globals(), *_ROOMS})
+    return sorted({*globals(), *__all__})
