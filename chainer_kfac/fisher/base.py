@@ -186,7 +186,7 @@ class FisherBlock:
         Returns:
             list of arrays of the same shapes, in memory that the next call reuses.
         """
-        out = self._directions(grads)
+        out = self.directions(grads)
         weight, bias = self.grouped(grads)
         self.factors.precondition(weight, bias, self.grouped(out))
         return out
@@ -194,7 +194,7 @@ class FisherBlock:
     def precondition_rows(self, *, decay: float):
         """`precondition` of this step's gradient, from its rows, with coupled weight decay."""
         arrays = [at_least_float32(param.array) for param in self.params]
-        out = self._directions(arrays)
+        out = self.directions(arrays)
         W, b = (*arrays, None)[:2]
         self.factors.precondition_rows(
             self.estimate, self.fresh, (*out, None)[:2], decay=decay, W=W, b=b)
@@ -211,7 +211,8 @@ class FisherBlock:
         weight = arrays[0].reshape(self.groups, len(arrays[0]) // self.groups, -1)
         return weight, arrays[1].reshape(weight.shape[:2]) if len(arrays) > 1 else None
 
-    def _directions(self, like):
+    def directions(self, like):
+        """Arrays like these for `precondition` to fill: the same memory at every call."""
         xp = chainer.backend.get_array_module(like[0])
         return [self._own.take(i, array.shape, array.dtype, xp)
                 for i, array in enumerate(like)]

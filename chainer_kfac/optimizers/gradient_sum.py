@@ -10,6 +10,7 @@ class GradientSum:
 
     Attributes:
         count (int): micro-batches taken in.
+        weight (float): sum of their weights.
     """
 
     def __init__(self):
@@ -18,13 +19,13 @@ class GradientSum:
     def clear(self):
         """Forget everything."""
         self.count = 0
-        self._weight = 0.0
+        self.weight = 0.0
         self._sums = {}
 
     def add(self, link: chainer.Link, weight: float) -> None:
         """Take in the gradients of a link's parameters, which are left as they are."""
         self.count += 1
-        self._weight += weight
+        self.weight += weight
         for name, param in link.namedparams(include_uninit=False):
             if param.grad is None:
                 continue
@@ -37,13 +38,13 @@ class GradientSum:
         """Set the mean as the gradients of the link's parameters, and forget it."""
         for name, param in link.namedparams(include_uninit=False):
             if name in self._sums:
-                param.grad = (self._sums[name] / (self._weight or 1.0)).astype(param.dtype)
+                param.grad = (self._sums[name] / (self.weight or 1.0)).astype(param.dtype)
         self.clear()
 
     def serialize(self, serializer, link: chainer.Link) -> None:
         """Between two micro-batches the sums are part of a snapshot."""
         self.count = serializer('count', self.count)
-        self._weight = serializer('weight', self._weight)
+        self.weight = serializer('weight', self.weight)
         sums = {name: serialize_array(serializer[name], 'sum', self._sums.get(name))
                 for name, _ in link.namedparams()}
         self._sums = {name: value for name, value in sums.items() if value is not None}

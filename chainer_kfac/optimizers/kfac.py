@@ -244,4 +244,8 @@ class KFAC(RecordingMethod):
             self.call_hooks('post')
         self._note_overflow(not updated)
         self.update_loss_scale()
-        self.diagnostics.report({'damping': self.damping})
+        self.diagnostics.report(self.observations())
+
+    def observations(self) -> dict[str, float]:
+        """What is reported after every step, under ``kfac/``, beside what was counted."""
+        return {'damping': self.damping}

@@ -38,9 +38,12 @@ WORDS = {
 }
 
 
-def plan(optimizer, blocks: list[FisherBlock]) -> None:
+def plan(optimizer, blocks: list[FisherBlock],
+         rows: Mapping[FisherBlock, int] | None = None) -> None:
     """Choose the path of every block that was recorded for the first time.
 
+    Args:
+        rows: of each block in a pass over all processes; by default those that were recorded.
     Raises:
         ConfigError: if a path is forced that the layer or the hyperparameters do not allow.
     """
@@ -49,7 +52,8 @@ def plan(optimizer, blocks: list[FisherBlock]) -> None:
         if block.planned or not block.uses:
             continue
         schedule = _schedule(optimizer, block)
-        layer = block.layer._replace(rows=block.layer.rows * optimizer.acc_iters)
+        layer = block.layer if rows is None else block.layer._replace(rows=rows[block])
+        layer = layer._replace(rows=layer.rows * optimizer.acc_iters)
         path = _forced(optimizer, block, schedule)
         reason = 'as told'
         if path is None:

@@ -6,6 +6,7 @@ import numpy as np
 from chainer.optimizer import HyperparameterProxy
 
 from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.fisher import FisherBlock
 from chainer_kfac.optimizers import coverage, graph, hyperparameters, planning
 from chainer_kfac.optimizers.backprop import backprop
 from chainer_kfac.optimizers.diagnostics import Diagnostics
@@ -69,6 +70,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         self.diagnostics = Diagnostics()
         self._gradients = GradientSum()
         self._batch = None
+        self._terms = 0.0           # that this update's gradients are a mean over
         self._failure = None
         self._draws = 0
         self._last_factors = self._last_inverses = -1
@@ -98,7 +100,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         self.target.cleargrads()
         if not all_finite([loss.array]):
             self._failure = 'the loss is {}'.format(float(loss.array))
-        random = np.random.default_rng([self.seed, self._draws])
+        random = self.label_draws()
         self._draws += 1
         blocks = [block for block in self.blocks if block.enabled]
         entire = graph.seen_entirely(loss, blocks)
@@ -108,7 +110,15 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         self._batch = backprop(
             loss, blocks, self.fisher, random, factors=self.factors_due,
             loss_scale=self._loss_scale, unformed=[block for block in blocks if block.unformed],
-            plan=lambda: planning.plan(self, blocks))
+            plan=lambda: self.plan(blocks))
+
+    def label_draws(self) -> np.random.Generator:
+        """What the labels of one backward pass are drawn with."""
+        return np.random.default_rng([self.seed, self._draws])
+
+    def plan(self, blocks: list[FisherBlock]) -> None:
+        """Choose the path of every block that was recorded for the first time."""
+        planning.plan(self, blocks)
 
     def reallocate_cleared_grads(self) -> None:
         """Give zeros to parameters without a gradient, but for those that do without one."""
@@ -137,10 +147,12 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
                               'or call optimizer.backward(loss) instead of loss.backward()')
         batch, self._batch = self._batch, None
         if self.acc_iters == 1 and not self._gradients.count:
+            self._terms = batch.terms
             return True
         self._gradients.add(self.target, batch.terms)
         if self._gradients.count < self.acc_iters:
             return False
+        self._terms = self._gradients.weight
         self._gradients.give_back(self.target)
         return True
 
