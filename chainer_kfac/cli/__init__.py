@@ -16,7 +16,7 @@ import sys
 
 from chainer_kfac.exceptions import KFACError
 
-COMMANDS = ('train', 'table1', 'search', 'worker', 'promote', 'bench', 'doctor')
+COMMANDS = ('train', 'table1', 'search', 'worker', 'submit', 'promote', 'bench', 'doctor')
 """Subcommands in the order of ``--help``; each is the module of that name in this folder."""
 
 

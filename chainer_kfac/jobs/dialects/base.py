@@ -1,0 +1,87 @@
+"""What a scheduler's way of writing a job must say; ``rendering`` puts it together."""
+import abc
+import re
+
+from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.jobs.description import JobDescription
+
+_MPIRUN = """\
+launch=(env)  # one process needs no MPI
+if [ $((nodes * ranks_per_node)) -gt 1 ]; then
+    # Open MPI's; bound to cores, all threads of a process would share one
+    launch=(mpirun --bind-to none@options@)
+    launch+=(--map-by "ppr:$ranks_per_node:node" -n $((nodes * ranks_per_node)))
+    for name in $(compgen -e); do  # other nodes get no variable by themselves
+        case $name in
+            PATH | LD_* | PYTHON* | CHAINER* | KFAC_* | *_NUM_THREADS | CUDA_* | NCCL_*)
+                launch+=(-x "$name") ;;
+        esac
+    done
+fi"""
+
+
+CONTINUED = 'continued'
+"""File among the logs of a job: a line for each part that goes on under another number."""
+
+
+class Dialect(abc.ABC):
+    """One scheduler's dialect.
+
+    Attributes:
+        name (str): as ``--scheduler`` has it.
+        prefix (str): what its lines in a script start with.
+        workdir (str): word of a shell: the folder in which the job was submitted.
+        needs_timer (bool): whether a job must warn itself of the end of its time.
+    """
+
+    name: str
+    prefix: str
+    workdir: str
+    needs_timer = True
+
+    @abc.abstractmethod
+    def options(self, job: JobDescription) -> list[str]:
+        """What stands behind the prefix, line by line."""
+
+    @abc.abstractmethod
+    def identity(self, job: JobDescription) -> str:
+        """Shell: sets restarts, threads, nodes, ranks_per_node, job and, in an array, task."""
+
+    @abc.abstractmethod
+    def hosts(self, job: JobDescription) -> str:
+        """Shell: sets each_node, which runs a command once on each node."""
+
+    @abc.abstractmethod
+    def launch(self, job: JobDescription) -> str:
+        """Shell: sets launch, which starts all processes, or one without MPI."""
+
+    @abc.abstractmethod
+    def again(self, job: JobDescription) -> str:
+        """Shell: has the scheduler run this part of the job once more."""
+
+
+def fill(template: str, gaps: dict[str, str | None]) -> str:
+    """A text with each ``@name@`` replaced; a line with a gap that is None goes away.
+
+    An empty line is never followed by another.
+    """
+    lines = []
+    for line in template.splitlines():
+        names = re.findall(r'@(\w+)@', line)
+        if any(gaps[name] is None for name in names):
+            continue
+        lines.append(re.sub(r'@(\w+)@', lambda found: gaps[found[1]], line))
+    return re.sub(r'\n{3,}', '\n\n', '\n'.join(lines))
+
+
+def mpirun(options: str = '') -> str:
+    """Shell: sets launch to Open MPI's mpirun with further options."""
+    return fill(_MPIRUN, {'options': options})
+
+
+def quoted(text: str) -> str:
+    """The value of an option in a directive; raises ConfigError where no quoting would do."""
+    if re.search(r'["\\\n]', text):
+        raise ConfigError('schedulers cannot read the path {!r}: choose one without quotation '
+                          'marks and backslashes'.format(text))
+    return '"{}"'.format(text) if re.search(r'\s', text) else text

@@ -1,0 +1,137 @@
+"""From what a user asks for to the jobs that do it, checked before anything is submitted."""
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chainer_kfac import datasets
+from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.jobs import catalogue
+from chainer_kfac.jobs.catalogue import words
+from chainer_kfac.jobs.submission import Order
+from chainer_kfac.sweeps import plan, profiles, study
+from chainer_kfac.training import RunConfig
+from chainer_kfac.training.run_directory import path
+
+CELLS = {'table1': plan.load, 'study': study.load}
+"""Sweep -> what reads its cells."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """The cells of ``chainer-kfac table1`` or ``study``, as the flags of those commands say.
+
+    Attributes:
+        name (str): ``'table1'`` or ``'study'``.
+        per (str): ``'cell'`` or ``'batch'``: what is one part of the job.
+        root (str): root of all runs.
+        hparams, optimizers, batch_sizes, seeds, profile, dataset, overrides: as for that command.
+    """
+
+    name: str
+    per: str = 'cell'
+    root: str = 'runs'
+    hparams: str = plan.PAPER
+    optimizers: Sequence[str] = ()
+    batch_sizes: Sequence[int] = ()
+    seeds: int = 1
+    profile: str = 'auto'
+    dataset: str | None = None
+    overrides: Sequence[str] = ()
+
+    def order(self, resources: Mapping[str, Any], fetch: bool = True) -> Order:
+        """The job, an array with a part for each cell or batch size.
+
+        Args:
+            resources (mapping): further fields of the description.
+            fetch (bool): whether to load the data here, so that no job has to fetch it.
+        Raises:
+            KFACError: if the command would refuse its flags, or its data cannot be had.
+        """
+        profile = profiles.choose(self.profile, plan.all_profiles(), resources['gpus_per_node'])
+        chosen = plan.select(CELLS[self.name](self.hparams), self.optimizers, self.batch_sizes)
+        dataset = profiles.dataset(self.dataset, profile) if fetch else self._dataset(profile)
+        configs = plan.runs(chosen, profile, dataset, self.seeds, self.overrides)
+        options = [*self.overrides, '--profile', profile.name, '--dataset', dataset,
+                   '--seeds', self.seeds, '--root', self.root]
+        if self.hparams != plan.PAPER:
+            options += ['--hparams', self.hparams]
+        tasks = catalogue.cell_tasks(chosen, self.per)
+        runs = catalogue.group(configs, self.per)
+        return Order(catalogue.sweep(self.name, words(*options), tasks, **resources),
+                     tuple(tuple(os.fspath(path(config, self.root)) for config in part)
+                           for part in runs))
+
+    def _dataset(self, profile):
+        """The data set that a job will use, without a look into it."""
+        if self.dataset or profile.stand_in is None or datasets.is_cached(profiles.DATASET):
+            return self.dataset or profiles.DATASET
+        return profile.stand_in
+
+
+def train(config: str, overrides: Sequence[str], root: str, resources: Mapping[str, Any],
+          fetch: bool = True) -> Order:
+    """The job of one run: ``chainer-kfac train CONFIG key=value ...``.
+
+    Raises:
+        KFACError: if the command would refuse its flags, or its data cannot be had.
+    """
+    run = RunConfig.load(config, overrides)
+    if fetch:
+        datasets.load(run.dataset, run.train_size, run.test_size)
+    job = catalogue.train(words(config)[0], words(*overrides, '--root', root), **resources)
+    return Order(job, ((os.fspath(path(run, root)),),))
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A search: its driver and an array of workers for one database.
+
+    Attributes:
+        workers (int): how many.
+        address (Address or None): of the database; None if the jobs' environment has it.
+        password_file (str or None): as for the command.
+        exp_key (str or None), root (str), optimizer, batch_size, trials, profile, dataset,
+            overrides: as for the command.
+    """
+
+    optimizer: str
+    batch_size: int
+    workers: int
+    address: Any = None
+    password_file: str | None = None
+    trials: int = 100
+    profile: str = 'auto'
+    dataset: str | None = None
+    exp_key: str | None = None
+    root: str = 'runs'
+    overrides: Sequence[str] = ()
+
+    def orders(self, resources: Mapping[str, Any]) -> list[Order]:
+        """The driver's job, and that of the workers.
+
+        Raises:
+            KFACError: if the commands would refuse their flags.
+        """
+        from chainer_kfac.search import session  # only a search needs hyperopt and PyMongo
+        if self.workers < 1:
+            raise ConfigError('--workers must be at least 1, got {}'.format(self.workers))
+        profile = profiles.choose(self.profile, plan.all_profiles(), resources['gpus_per_node'])
+        dataset = self.dataset or profiles.DATASET
+        request = session.Request(
+            self.optimizer, self.batch_size, {}, profile.name, dataset,
+            fixed=session.fixed_fields(self.overrides, self.optimizer, self.batch_size))
+        exp_key = self.exp_key or session.default_name(
+            request, {'profile': profile.name, 'dataset': dataset})
+        common = ['--exp-key', exp_key, '--root', self.root]
+        if self.address is not None:
+            common += ['--mongo', self.address.uri]
+        if self.password_file is not None:
+            common += ['--password-file', os.path.abspath(self.password_file)]
+        driver = catalogue.driver(words(
+            *self.overrides, '--optimizer', self.optimizer, '--batch', self.batch_size,
+            '--trials', self.trials, '--profile', profile.name, '--dataset', dataset, *common),
+            **resources)
+        workers = catalogue.workers(self.workers, words(*common), **resources)
+        place = os.path.join(self.root, 'search', exp_key)
+        return [Order(driver, ((place,),)), Order(workers, ((place,),) * self.workers)]
