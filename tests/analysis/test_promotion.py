@@ -77,7 +77,8 @@ def write_search(tmp_path):
 
     def write(ended=4, loss=0.5):
         experiment = Experiment('e', 'u', 'train', {
-            'optimizer': 'kfac', 'batch_size': 512, 'epochs': 5, 'select_on': 'holdout'},
+            'optimizer': 'kfac', 'batch_size': 512, 'epochs': 5, 'select_on': 'holdout',
+            'dataset': 'digits'},
             space.Space((space.Dimension('lr', 'loguniform', 1e-4, 1.0),)),
             {'trials': 4, 'gamma': 0.25, 'prune': 'both'})
         trials = [experiment.new_trial(tid, {'lr': 0.01 * (tid + 1)}, 'tpe') for tid in range(4)]

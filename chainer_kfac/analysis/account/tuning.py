@@ -63,24 +63,12 @@ def _count(cell):
 
 def searches_body(results) -> str:
     """One line for each search: its budget, the images that chose, and what it found."""
-    lines = []
-    for each in searches.find(results):
-        settings, top = each.settings, each.best
-        values = '–' if top is None else ', '.join(
-            '{} {:.6g}'.format(name.replace('_', ' '), value)
-            for name, value in top['values'].items())
-        lines.append([
-            each.name, len(each.trials), len(each.pruned), len(each.trials) - len(each.done),
-            settings['epochs'], each.epochs, settings['select_on'],
-            '–' if top is None else '{:.4f}'.format(1 - top['result']['loss']), values])
-    if not lines:
+    found = searches.find(results)
+    if not found:
         return 'No search has been promoted yet.'
-    header = ['Search', 'Trials', 'Pruned', 'Without a loss', 'Epochs of a whole trial',
-              'Epochs trained', 'Chosen on', 'Best accuracy there', 'Values']
-    links = ', '.join('[{0}](../{1}/search/{0}/report.html)'.format(line[0], results.name)
-                      for line in lines)
-    return '\n\n'.join([markdown.table(header, lines, right=(1, 2, 3, 4, 5, 7)),
-                        'All trials: {}.'.format(links)])
+    links = ', '.join('[{0}](../{1}/search/{0}/report.html)'.format(each.name, results.name)
+                      for each in found)
+    return '\n\n'.join([searches.table(found), 'All trials: {}.'.format(links)])
 
 
 def readings(results) -> str:
