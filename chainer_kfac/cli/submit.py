@@ -133,24 +133,26 @@ def run(args):
 
 
 def _submit(args):
-    from chainer_kfac.jobs import environment, following, schedulers, submission
+    from chainer_kfac.jobs import catalogue, environment, following, schedulers, submission
     from chainer_kfac.jobs.dialects import DIALECTS
     from chainer_kfac.jobs.rendering import render
 
+    # What needs no data is checked first: data may have to be fetched.
+    scheduler = None if args.dry_run else schedulers.find(args.scheduler)
     env = environment.find(args.env)
     variables = environment.read(env)
-    orders = _orders(args, _resources(args, env, variables), variables)
+    resources = _resources(args, env, variables)
+    catalogue.train('', **resources)
+    orders = _orders(args, resources, variables)
     if args.dry_run:
-        name = args.scheduler if args.scheduler in DIALECTS else schedulers.dialect(args.scheduler)
-        print('\n'.join(render(order.job, DIALECTS[name]) for order in orders), end='')
+        dialect = DIALECTS[schedulers.dialect(args.scheduler)]
+        print('\n'.join(render(order.job, dialect) for order in orders), end='')
         return
-    scheduler = schedulers.find(args.scheduler)
     orders = following.left(orders, args.root)
     if not orders:
         return
     submitted = submission.submit(orders, scheduler, args.root, args.kind)
-    for order in orders:
-        print(submission.head(order.job, scheduler.dialect))
+    print(submission.heads(submitted))
     for part in submitted.parts:
         print('{} {}: {}'.format(part.job_id, part.name, part.about or 'the whole'))
     logger.info('Scripts and logs: %s. See "chainer-kfac submit --status".', submitted.folder)

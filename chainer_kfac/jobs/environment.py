@@ -44,5 +44,7 @@ def read(path: str | None) -> Mapping[str, str]:
         raise ConfigError('{} takes more than {} s: it must only set the environment'.format(
             path, SECONDS)) from None
     if done.returncode:
-        raise ConfigError('{} fails: {}'.format(path, ' '.join(done.stderr.split())))
+        *said, place = done.stderr.splitlines() or ['it exits by itself']
+        raise ConfigError('{} fails at {}{}'.format(
+            path, place, ' ({})'.format(said[-1].strip()) if said else ''))
     return dict(each.split('=', 1) for each in done.stdout.split('\0') if '=' in each)

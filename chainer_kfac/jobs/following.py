@@ -1,5 +1,6 @@
 """After submitting: what waits or runs already, how far it is, and how to cancel it."""
 import dataclasses
+import json
 import logging
 import os
 import pathlib
@@ -8,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.jobs import record, schedulers
 from chainer_kfac.jobs.record import Part, Submission
-from chainer_kfac.jobs.schedulers import ENDED
+from chainer_kfac.jobs.schedulers import UNKNOWN, State
 from chainer_kfac.jobs.submission import Order
-from chainer_kfac.training.run_directory import RESULT
+from chainer_kfac.sweeps import failure
+from chainer_kfac.training.run_directory import DIVERGED, RESULT
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ def left(orders: Sequence[Order], root: str | os.PathLike) -> list[Order]:
     """What is neither finished nor submitted already; for each other part a line says why."""
     busy = {(part.name, run): part.job_id
             for submission, states in _all_states(root)
-            for part, state in states.items() if state != ENDED for run in part.runs}
+            for part, state in states.items() if state.active for run in part.runs}
     remaining = []
     for order in orders:
         kept = []
@@ -51,13 +53,36 @@ def status(root: str | os.PathLike) -> list[str]:
     for submission, states in _all_states(root):
         lines.append('{} {}: {}'.format(submission.submitted, submission.scheduler,
                                         submission.folder))
-        for part, state in states.items():
-            finished = sum(map(_finished, part.runs))
-            lines.append('  {}  {} {}: {}{}'.format(
-                submission.ids(part)[-1], part.name, part.about, state,
-                ', {} of {} runs finished'.format(finished, len(part.runs))
-                if part.name not in _OF_A_SEARCH else ''))
+        lines += ['  {}  {}: {}'.format(submission.ids(part)[-1],
+                                        ' '.join(filter(None, [part.name, part.about])),
+                                        _describe(part, state, submission.folder))
+                  for part, state in states.items()]
     return lines or ['nothing was submitted with the runs in {}'.format(root)]
+
+
+def _describe(part, state, folder):
+    """How far a part is; of one that has ended without having finished, why."""
+    if part.name in _OF_A_SEARCH:
+        return state.word
+    unfinished = [run for run in part.runs if not _finished(run)]
+    if not unfinished:
+        return 'finished'
+    said = '{}, {} of {} runs finished'.format(
+        state.word, len(part.runs) - len(unfinished), len(part.runs))
+    if state.active:
+        return said
+    reasons = filter(None, map(_failure, unfinished))
+    return '{}: {}'.format(said, next(reasons, 'see the logs in {}'.format(folder)))
+
+
+def _failure(run):
+    """Why the last attempt at a run failed, or None."""
+    for name in (DIVERGED, failure.NAME):
+        try:
+            return json.loads(pathlib.Path(run, name).read_text(encoding='utf-8'))['reason']
+        except FileNotFoundError:
+            continue
+    return None
 
 
 def cancel(root: str | os.PathLike, names: Sequence[str]) -> None:
@@ -95,7 +120,7 @@ def _numbers(submission, name):
     return [submission.ids(part) for part in submission.parts if name in submission.ids(part)]
 
 
-def _all_states(root) -> list[tuple[Submission, Mapping[Part, str]]]:
+def _all_states(root) -> list[tuple[Submission, Mapping[Part, State]]]:
     """Each submission with the state of each of its parts."""
     submissions = list(record.read(root))
     known = {}
@@ -103,13 +128,16 @@ def _all_states(root) -> list[tuple[Submission, Mapping[Part, str]]]:
         numbers = [number for submission in submissions if submission.scheduler == dialect
                    for number in submission.job_ids()]
         known.update(schedulers.of_dialect(dialect).states(numbers))
-    return [(submission, {part: _state(submission.ids(part), known) for part in submission.parts})
+    return [(submission, {part: _state(part, submission, known) for part in submission.parts})
             for submission in submissions]
 
 
-def _state(numbers, known):
-    states = [known[number] for number in numbers if known.get(number, ENDED) != ENDED]
-    return states[-1] if states else ENDED
+def _state(part, submission, known):
+    """That of the number under which a part is active, else of its last."""
+    whole = known.get(submission.jobs[part.name], UNKNOWN)
+    states = [known.get(part.job_id, whole),
+              *(known.get(number, UNKNOWN) for number in submission.ids(part)[1:])]
+    return next((state for state in states if state.active), states[-1])
 
 
 def _finished(run):

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from chainer_kfac.exceptions import ConfigError, KFACError
 
@@ -14,12 +15,21 @@ NAMES = ('auto', 'slurm', 'pbs', 'openpbs', 'torque')
 SECONDS = 60
 """How long a scheduler may take to answer."""
 
-ENDED = 'ended'
 _SLURM_ENDED = {'COMPLETED', 'FAILED', 'CANCELLED', 'TIMEOUT', 'NODE_FAIL', 'OUT_OF_MEMORY',
                 'BOOT_FAIL', 'DEADLINE'}
 _PBS_STATES = {'Q': 'pending', 'W': 'pending', 'T': 'pending', 'H': 'held', 'R': 'running',
-               'B': 'running', 'E': 'ending', 'S': 'suspended', 'U': 'suspended',
-               'C': ENDED, 'F': ENDED, 'X': ENDED}
+               'B': 'running', 'E': 'ending', 'S': 'suspended', 'U': 'suspended'}
+
+
+class State(NamedTuple):
+    """What the scheduler says of a job or a part of one."""
+
+    word: str
+    active: bool  # whether it waits or runs
+
+
+UNKNOWN = State('ended', False)
+"""Of what the scheduler does not know any more."""
 
 
 class SubmitError(KFACError):
@@ -37,6 +47,9 @@ class Scheduler(abc.ABC):
     dialect: str
     command: str
 
+    def check(self, script: str | os.PathLike, cwd: str | os.PathLike) -> None:
+        """Raise SubmitError if the scheduler would take the script and never run it."""
+
     @abc.abstractmethod
     def submit(self, script: str | os.PathLike, cwd: str | os.PathLike) -> str:
         """Submit a script from a folder.
@@ -52,11 +65,8 @@ class Scheduler(abc.ABC):
         """Number of one part of an array."""
 
     @abc.abstractmethod
-    def states(self, job_ids: Sequence[str]) -> Mapping[str, str]:
-        """States of jobs and parts of arrays by number: `ENDED`, or the scheduler's own word.
-
-        A scheduler forgets what has ended, so that numbers may be missing.
-        """
+    def states(self, job_ids: Sequence[str]) -> Mapping[str, State]:
+        """States of jobs and of parts of arrays by number, of those that it still knows."""
 
     @abc.abstractmethod
     def cancel(self, job_ids: Sequence[str]) -> None:
@@ -67,6 +77,9 @@ class SlurmCommands(Scheduler):
     """``sbatch``, ``squeue``, ``scancel``."""
 
     dialect, command = 'slurm', 'sbatch'
+
+    def check(self, script, cwd):
+        _run(['sbatch', '--test-only', os.fspath(script)], cwd)
 
     def submit(self, script, cwd):
         said = _run(['sbatch', '--parsable', os.fspath(script)], cwd).stdout.strip()
@@ -82,10 +95,8 @@ class SlurmCommands(Scheduler):
         found = {}
         for line in said.splitlines():
             number, state, reason = line.strip().split('|', 2)
-            if state == 'PENDING':
-                found[number] = 'pending ({})'.format(reason)
-            else:
-                found[number] = ENDED if state in _SLURM_ENDED else state.lower()
+            word = 'pending ({})'.format(reason) if state == 'PENDING' else state.lower()
+            found[number] = State(word.replace('_', ' '), state not in _SLURM_ENDED)
         return found
 
     def cancel(self, job_ids):
@@ -119,10 +130,13 @@ class PbsCommands(Scheduler):
         found = {}
         for number in job_ids:
             answer = _run(['qstat', '-t', number], check=False)
+            if answer.returncode:  # one that does not show the parts of an array
+                answer = _run(['qstat', number], check=False)
             for line in answer.stdout.splitlines():
                 columns = line.split()
                 if len(columns) >= 6 and columns[0][0].isdigit():
-                    found[columns[0]] = _PBS_STATES.get(columns[-2], columns[-2])
+                    word = _PBS_STATES.get(columns[-2])
+                    found[columns[0]] = State(word, True) if word else UNKNOWN
         return found
 
     def cancel(self, job_ids):
@@ -188,7 +202,7 @@ def _run(command, cwd=None, check=True):
 
 def _reason(done, program):
     """What a command complained of, in one line."""
-    lines = [re.sub(r'^({}: )?(error: )?'.format(program), '', line.strip())
+    lines = [re.sub(r'^({}: )?(error: |allocation failure: )?'.format(program), '', line.strip())
              for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     return '; '.join(lines) or 'exit code {}'.format(done.returncode)
 

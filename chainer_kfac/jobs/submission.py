@@ -42,13 +42,12 @@ def submit(orders: Sequence[Order], scheduler: Scheduler, root, name: str) -> re
     folder = record.new_folder(root, name)
     jobs, parts = {}, []
     try:
-        for order in orders:
-            job = dataclasses.replace(order.job, logs=str(folder))
-            script = folder / (job.name + '.sh')
-            script.write_text(render(job, DIALECTS[scheduler.dialect]), encoding='utf-8')
-            script.chmod(0o755)
-            jobs[job.name] = scheduler.submit(script, pathlib.Path.cwd())
-            parts += _parts(order, jobs[job.name], scheduler)
+        scripts = [_write(order.job, folder, scheduler) for order in orders]
+        for script in scripts:
+            scheduler.check(script, pathlib.Path.cwd())
+        for order, script in zip(orders, scripts, strict=True):
+            jobs[order.job.name] = scheduler.submit(script, pathlib.Path.cwd())
+            parts += _parts(order, jobs[order.job.name], scheduler)
         submission = record.Submission(folder, scheduler.dialect, jobs, tuple(parts),
                                        time.strftime('%Y-%m-%d %H:%M:%S'))
         record.write(submission)
@@ -57,6 +56,14 @@ def submit(orders: Sequence[Order], scheduler: Scheduler, root, name: str) -> re
         shutil.rmtree(folder)
         raise
     return submission
+
+
+def _write(job, folder, scheduler):
+    script = folder / (job.name + '.sh')
+    text = render(dataclasses.replace(job, logs=str(folder)), DIALECTS[scheduler.dialect])
+    script.write_text(text, encoding='utf-8')
+    script.chmod(0o755)
+    return script
 
 
 def _parts(order, job_id, scheduler):
@@ -77,6 +84,7 @@ def _take_back(jobs, scheduler):
         logger.error('cancel %s yourself: %s', ' '.join(jobs.values()), error)
 
 
-def head(job: JobDescription, dialect: str) -> str:
-    """The part of a script that differs from job to job."""
-    return render(job, DIALECTS[dialect]).partition('\n}\n')[0] + '\n}\n'
+def heads(submission: record.Submission) -> str:
+    """What differs from job to job in the scripts: resources and command."""
+    return '\n'.join((submission.folder / (name + '.sh')).read_text(encoding='utf-8')
+                     .partition('\n}\n')[0] + '\n}\n' for name in submission.jobs)
