@@ -40,7 +40,7 @@ MONGO :=
 # $(call flag,name,value): --name value, or nothing where the value is empty
 flag = $(if $(strip $(2)),--$(1) $(2))
 
-.PHONY: help install test lint bench doctor cupy-audit table1 search
+.PHONY: help install test lint bench doctor cupy-audit table1 study figure2 search
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -74,10 +74,20 @@ cupy-audit: ## check Chainer's GPU code against the current CuPy (no GPU needed,
 	.venv-cupy/bin/python -m chainer_kfac.compat.audit --write docs/compat.md
 	.venv-cupy/bin/python -m pytest -q tests/compat/test_compat_kernels.py
 
+# What the targets that train a sweep take.
+SWEEP = $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
+    $(call flag,seeds,$(SEEDS)) $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \
+    $(call flag,jobs,$(JOBS)) $(call flag,hparams,$(HPARAMS)) $(call flag,from,$(FROM))
+
 table1: $(INSTALLED) ## the nine cells of Table 1 (PROFILE DATASET SEEDS OPTIMIZER BATCH JOBS HPARAMS FROM)
-	$(KFAC) table1 $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
-	    $(call flag,seeds,$(SEEDS)) $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \
-	    $(call flag,jobs,$(JOBS)) $(call flag,hparams,$(HPARAMS)) $(call flag,from,$(FROM))
+	$(KFAC) table1 $(SWEEP)
+
+study: $(INSTALLED) ## each optimizer at batch 128, 256, ..., 2048 (variables as of table1)
+	$(KFAC) study $(SWEEP)
+
+figure2: $(INSTALLED) ## draw Figure 2 and the study from the runs that are there (PROFILE DATASET HPARAMS FROM)
+	$(KFAC) figure2 $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
+	    $(call flag,hparams,$(HPARAMS)) $(call flag,from,$(FROM))
 
 search: $(INSTALLED) ## search hyperparameters (OPTIMIZER BATCH TRIALS PROFILE DATASET JOBS MONGO)
 	$(KFAC) search $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \

@@ -1,12 +1,12 @@
 """Accuracy over the course of a run, and the seeds of a cell put together as one line."""
 import dataclasses
+import itertools
 import statistics
 from collections.abc import Sequence
 
 from chainer_kfac.analysis import rows
 from chainer_kfac.analysis.runs import Run
 
-AXES = ('iteration', 'epoch', 'elapsed_time')
 ACCURACIES = {'validation': 'validation/main/accuracy', 'train': 'main/accuracy'}
 """Name -> key of the log.
 
@@ -35,8 +35,9 @@ class Curve:
     Attributes:
         seeds (list of int): whose mean it is.
         state (str): of those runs, as in ``Run``.
-        x (dict of str to list of float): iterations, epochs and seconds at the end of each epoch;
-            seconds are means over the seeds.
+        x (dict of str to list of float): 'iteration', 'epoch' and 'seconds' at the end of each
+            epoch. The seconds are epochs times the median epoch, so that a pause of the machine is
+            no part of them; means over the seeds.
         train (Band), validation (Band): accuracies, fractions.
         gap (Band): training minus validation accuracy of each seed.
     """
@@ -66,14 +67,22 @@ def of(runs: Sequence[Run]) -> list[Curve]:
     return [_curve(group) for group in groups]
 
 
+def median_epoch(run: Run) -> float:
+    """Seconds of the median epoch of a run that has one."""
+    ends = [0.0, *(entry['elapsed_time'] for entry in run.log)]
+    return statistics.median(after - before for before, after in itertools.pairwise(ends))
+
+
 def _curve(runs):
     train, validation = ([[entry[ACCURACIES[name]] for entry in run.log] for run in runs]
                          for name in ('train', 'validation'))
     gap = [[t - v for t, v in zip(*pair, strict=True)]
            for pair in zip(train, validation, strict=True)]
-    return Curve(seeds=[run.config['seed'] for run in runs], state=runs[0].state,
-                 x={axis: [statistics.fmean(values) for values in _by_epoch(
-                     [[entry[axis] for entry in run.log] for run in runs])] for axis in AXES},
+    epochs = [entry['epoch'] for entry in runs[0].log]
+    seconds = statistics.fmean(map(median_epoch, runs))
+    x = {'iteration': [entry['iteration'] for entry in runs[0].log], 'epoch': epochs,
+         'seconds': [epoch * seconds for epoch in epochs]}
+    return Curve(seeds=[run.config['seed'] for run in runs], state=runs[0].state, x=x,
                  train=_band(train), validation=_band(validation), gap=_band(gap))
 
 

@@ -18,8 +18,8 @@ def departures(config, reference) -> dict:
             if field not in NEUTRAL and config.get(field) != value}
 
 
-def sentence(all_departures) -> str:
-    """The departures of several rows in one line; '' if there are none.
+def sentence(all_departures, unit='rows') -> str:
+    """The departures of several rows in one line; '' if there are none. ``unit`` names the rows.
 
     A field with the same two values in every row that departs is given by value; one that is
     scaled row by row, as a decay epoch, is only named.
@@ -28,12 +28,12 @@ def sentence(all_departures) -> str:
     for row in all_departures:
         for field, pair in row.items():
             pairs.setdefault(field, []).append(pair)
-    return ', '.join(_clause(field, values) for field, values in pairs.items())
+    return ', '.join(_clause(field, values, unit) for field, values in pairs.items())
 
 
-def _clause(field, values):
+def _clause(field, values, unit):
     if any(pair != values[0] for pair in values):
-        return '{} changed in {} rows'.format(field, len(values))
+        return '{} changed in {} {}'.format(field, len(values), unit)
     ours, theirs = values[0]
     return '{} {} instead of {}'.format(field, _say(field, ours), _say(field, theirs))
 

@@ -16,7 +16,8 @@ import sys
 
 from chainer_kfac.exceptions import KFACError
 
-COMMANDS = ('train', 'table1', 'search', 'worker', 'submit', 'promote', 'bench', 'doctor')
+COMMANDS = ('train', 'table1', 'study', 'figure2', 'search', 'worker', 'submit', 'promote',
+            'bench', 'doctor')
 """Subcommands in the order of ``--help``; each is the module of that name in this folder."""
 
 

@@ -17,6 +17,10 @@ _NAMES = {'batch_size', 'experiment', 'variant'}
 _INTEGERS = ('lr_decay_epoch',)
 
 
+class NotJoined(ConfigError):
+    """Two cells that nothing lies between."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Rule:
     """How a cell between two others gets its hyperparameters.
@@ -40,7 +44,7 @@ class Rule:
             Cell: its experiment is ``study``; its variant is that of its neighbours, and where
             they differ that of the one that is not the paper's.
         Raises:
-            ConfigError: if the neighbours differ in a field that has no rule.
+            NotJoined: if the neighbours differ in a field that has no rule.
         """
         t = (math.log2(batch_size / lower.batch_size)
              / math.log2(upper.batch_size / lower.batch_size))
@@ -55,9 +59,9 @@ class Rule:
 
     def _field(self, field, low, high, t, name):
         if None in (low, high) or field not in self.value + self.rest_to_one:
-            raise ConfigError('{} cannot be interpolated: {} is {!r} in one of its neighbours and '
-                              '{!r} in the other; give it a cell of its own'.format(
-                                  name, field, low, high))
+            raise NotJoined('{} cannot be interpolated: {} is {!r} in one of its neighbours and '
+                            '{!r} in the other; give it a cell of its own'.format(
+                                name, field, low, high))
         if field in self.rest_to_one:
             found = 1 - _line(1 - low, 1 - high, t)
         else:
@@ -86,12 +90,11 @@ def load(hparams: str = plan.PAPER) -> list[Cell]:
             optimizer and batch size, or one of the study has no neighbour on a side.
     """
     batch_sizes, rule = _read()
-    known = {(cell.optimizer, cell.batch_size): cell for cell in plan.load(plan.PAPER)}
-    if hparams != plan.PAPER:
-        known.update(_others(hparams))
+    paper = {(cell.optimizer, cell.batch_size): cell for cell in plan.load(plan.PAPER)}
+    known = paper if hparams == plan.PAPER else {**paper, **_others(hparams)}
     optimizers = dict.fromkeys(optimizer for optimizer, _ in known)
     return [known.get((optimizer, batch_size))
-            or _interpolate(known, optimizer, batch_size, rule)
+            or _interpolate(known, paper, optimizer, batch_size, rule)
             for optimizer in optimizers for batch_size in batch_sizes]
 
 
@@ -120,10 +123,18 @@ def _others(hparams) -> dict[tuple[str, int], Cell]:
     return found
 
 
-def _interpolate(known, optimizer, batch_size, rule):
+def _interpolate(known, paper, optimizer, batch_size, rule):
+    """Between its neighbours, or where those cannot be joined between the paper's own."""
+    try:
+        return rule.between(*_neighbours(known, optimizer, batch_size), batch_size)
+    except NotJoined:
+        return rule.between(*_neighbours(paper, optimizer, batch_size), batch_size)
+
+
+def _neighbours(known, optimizer, batch_size):
     sizes: Sequence[int] = sorted(size for name, size in known if name == optimizer)
     above = bisect.bisect(sizes, batch_size)
     if not 0 < above < len(sizes):
         raise ConfigError('{} {} cannot be interpolated: there is no cell on each side of it, only '
                           '{}'.format(optimizer, batch_size, ', '.join(map(str, sizes))))
-    return rule.between(*(known[optimizer, sizes[i]] for i in (above - 1, above)), batch_size)
+    return known[optimizer, sizes[above - 1]], known[optimizer, sizes[above]]

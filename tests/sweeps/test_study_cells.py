@@ -92,6 +92,13 @@ def test_other_cells_go_before_the_papers_and_mark_what_lies_beside_them(write_c
                                                                      rel=1e-5)
 
 
+def test_where_neighbours_cannot_be_joined_the_papers_own_are_taken(write_cells):
+    cells = study.load(write_cells('optimizer: kfac, batch_size: 2048, lr: 0.05, lr_decay: 0.5, '
+                                   'lr_decay_epoch: 20, ema_weighs: old'))
+    assert find(cells, 'kfac', 2048).variant == 'tuned'
+    assert find(cells, 'kfac', 1024) == find(study.load(), 'kfac', 1024)
+
+
 def test_a_cell_of_their_own_is_not_interpolated(write_cells):
     cells = study.load(write_cells('optimizer: adam, batch_size: 256, lr: 0.5'))
     assert find(cells, 'adam', 256).settings['lr'] == 0.5
