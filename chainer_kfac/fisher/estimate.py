@@ -131,6 +131,16 @@ class Estimate:
             self._joined[name] = _joined(self._rows[name], total)
         return self._joined[name]
 
+    def set_rows(self, rows: dict) -> None:
+        """Replace rows by those of a whole batch, spread over processes or not.
+
+        Args:
+            rows (dict of arrays): 'x' as `inputs`, 'gy' as `gradients`, 'sampled' as `rows_G`.
+        """
+        for kind, whole in rows.items():
+            self._rows[kind] = [(whole, 1.0 if kind == 'x' else self.terms)]
+            self._joined.pop(kind, None)
+
     def witnesses(self) -> list:
         """Arrays that are finite if and only if all factors and rows are.
 

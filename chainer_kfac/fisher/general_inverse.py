@@ -16,7 +16,7 @@ def general_sides(request: Request) -> Recovery:
     split = pi_of(A, G, pi_type)
 
     def attempt(damping, dtype):
-        sides = [_side(factor, term, dtype, has_bias) for factor, term, has_bias in zip(
+        sides = [general_side(factor, term, dtype, has_bias) for factor, term, has_bias in zip(
             (A, G), terms(damping, split), (bias, False), strict=True)]
         return tuple(sides), all(side is not None and all_finite(side.matrix) for side in sides)
 
@@ -24,7 +24,7 @@ def general_sides(request: Request) -> Recovery:
                    hopeless=lambda: not (all_finite(A) and all_finite(G)))
 
 
-def _side(factor, term, dtype, bias):
+def general_side(factor, term, dtype, bias):
     """The side of factor + term I, or None if it is singular."""
     xp = chainer.backend.get_array_module(factor)
     try:

@@ -70,12 +70,6 @@ def only_decay(optimizer: chainer.optimizer.GradientMethod,
     return rates.pop() if plain and len(rates) == 1 else None
 
 
-def has_pre_hooks(optimizer: chainer.optimizer.GradientMethod,
-                  params: list[chainer.Parameter]) -> bool:
-    """Whether anything looks at the gradients of ``params`` before an update."""
-    return any(_pre_hooks(optimizer, param) for param in params)
-
-
 def _pre_hooks(optimizer, param):
     return [*optimizer._hookable._pre_update_hooks.values(),
             *param.update_rule._hookable._pre_update_hooks.values()]

@@ -162,11 +162,14 @@ class KFAC(RecordingMethod):
         recoveries = invert_together(
             [(block.factors, self.damping_of(block)) for block in blocks],
             self.pi_type, self.use_cholesky)
+        self._count_recoveries([block.name for block in blocks], recoveries, due)
+
+    def _count_recoveries(self, names, recoveries, due):
         failed = []
-        for block, recovery in zip(blocks, recoveries, strict=True):
-            self.diagnostics.recovered(self.t, block.name, recovery)
+        for name, recovery in zip(names, recoveries, strict=True):
+            self.diagnostics.recovered(self.t, name, recovery)
             if recovery.skipped:
-                failed.append(block.name)
+                failed.append(name)
         if due and not failed:
             self._last_inverses = self.t
             self.diagnostics['inverse_updates'] += 1
@@ -190,7 +193,9 @@ class KFAC(RecordingMethod):
                     product += sum(float((unscaled_gradient(param) * direction).sum())
                                    for param, direction in zip(block.params, found, strict=True))
         self._check_directions(directions)
-        scale = self._kl_scale(product)
+        self._follow(directions, self._kl_scale(product))
+
+    def _follow(self, directions, scale):
         for param, direction in directions:
             if scale < 1.0:
                 direction *= direction.dtype.type(scale)
@@ -214,12 +219,13 @@ class KFAC(RecordingMethod):
 
     def _directions_of(self, block):
         """Preconditioned gradients of a block, from rows where hooks left its gradient alone."""
-        estimate = block.estimate
-        if block.factors.path.thin and estimate.has_rows and estimate.is_entire:
-            decay = coverage.only_decay(self, block.params)
-            if decay is not None:
-                return block.precondition_rows(decay=decay)
+        if self._goes_by_rows(block, block.estimate.has_rows):
+            return block.precondition_rows(decay=coverage.only_decay(self, block.params))
         return block.precondition([unscaled_gradient(param) for param in block.params])
+
+    def _goes_by_rows(self, block, has_rows):
+        return (block.factors.path.thin and has_rows and block.estimate.is_entire
+                and coverage.only_decay(self, block.params) is not None)
 
     def _kl_scale(self, product):
         """min(1, sqrt(kl_clip / (lr^2 sum of gradient times preconditioned gradient)))."""

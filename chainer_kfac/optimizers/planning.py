@@ -81,11 +81,14 @@ def keep_within_tolerance(optimizer, block: FisherBlock) -> None:
 
 
 def needs_no_gradient(optimizer, block: FisherBlock) -> bool:
-    """Whether nothing but the rows of a block is needed for its step."""
-    return (block.planned and block.factors.path.thin and block.b is not None
+    """Whether nothing but the rows and the weights of a block is needed for its step."""
+    return block.planned and block.factors.path.thin and _may_lack_gradient(optimizer, block)
+
+
+def _may_lack_gradient(optimizer, block):
+    return (block.b is not None and block.W.dtype != np.float16
             and optimizer.acc_iters == 1 and optimizer.kl_clip is None
-            and block.W.dtype != np.float16
-            and not coverage.has_pre_hooks(optimizer, block.params))
+            and coverage.only_decay(optimizer, block.params) is not None)
 
 
 def describe(path: Path) -> str:
@@ -120,7 +123,8 @@ def _schedule(optimizer, block):
     return cost.Schedule(
         optimizer.interval('factor_update_interval'), optimizer.interval('inverse_update_interval'),
         weight_of_new(optimizer.cov_ema_decay, optimizer.ema_weighs),
-        decay=coverage.only_decay(optimizer, block.params) != 0.0)
+        decay=coverage.only_decay(optimizer, block.params) != 0.0,
+        gradient_is_formed=not (block.keeps_rows and _may_lack_gradient(optimizer, block)))
 
 
 def _is_open(optimizer, block, path, schedule):
@@ -200,6 +204,8 @@ def measure(block: FisherBlock, path: Path, schedule: cost.Schedule) -> float:
             factors.precondition_rows(
                 estimate, True, (out_W, out_b), decay=1e-4 * schedule.decay, W=W, b=b)
         else:
+            if not schedule.gradient_is_formed:
+                estimate.gradients.T @ estimate.inputs      # what backpropagation has to do for it
             factors.precondition(weight, bias, out)
 
     # The damping has no influence on the time, but 1 always succeeds.

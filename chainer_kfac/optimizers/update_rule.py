@@ -36,10 +36,6 @@ class KFACRule(MomentumSGDRule):
             with chainer.using_device(param.device):
                 self._hookable.call_hooks('pre', args=(self, param))
 
-    @property
-    def has_pre_hooks(self) -> bool:
-        return bool(self._hookable._pre_update_hooks)
-
     def update(self, param: chainer.Parameter):
         direction, self._direction = self._direction, None
         if not self.enabled:

@@ -1,0 +1,326 @@
+"""K-FAC spread over the ranks of a communicator: the same step, its work divided."""
+from collections.abc import Callable
+
+import chainer
+
+from chainer_kfac.communicators.assignment import team_size
+from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.fisher.ema import weight_of_new
+from chainer_kfac.fisher.moving import move_matrix, move_window
+from chainer_kfac.linalg import Workspace
+from chainer_kfac.optimizers import (
+    coverage,
+    distributed_application,
+    distributed_inversion,
+    distributed_reduction,
+    distributed_rows,
+    distributed_state,
+    planning,
+)
+from chainer_kfac.optimizers.distributed_draws import SharedDraws
+from chainer_kfac.optimizers.distributed_shares import SIDES, Team, make_shares
+from chainer_kfac.optimizers.distributed_start import give_initial_parameters
+from chainer_kfac.optimizers.finite import all_finite
+from chainer_kfac.optimizers.kfac import KFAC, UnsafeUpdateError
+
+WIRE_DTYPES = (None, 'float32', 'float16')
+
+
+class DistributedKFAC(KFAC):
+    """`KFAC` of the batch of all ranks of a communicator.
+
+    Every rank calls `update` with its part of each batch (or micro-batch); the parts may be of
+    different sizes, and together they equal one batch in one process, up to rounding. Parameters
+    are those of rank 0 at the first update, and the same on every rank after each. On one rank
+    this is `KFAC`, bit for bit.
+
+    A layer's factors are averaged and inverted by the rank that owns them, by cost; each layer has
+    a team of ranks that hold its inverses and share its preconditioning; every rank gets the
+    preconditioned gradients and moves all momenta and weights: docs/distributed.md.
+
+    Collective, in the same order on every rank: `setup` to `update`, `make_whole`, and
+    `serialize` into a snapshot unless the state is whole. A rank that raises must end the others
+    (an MPI job does not end by itself).
+
+    Args:
+        comm (KroneckerCommunicator): from `chainer_kfac.create_communicator`.
+        args, kwds: as `KFAC` takes them.
+        fraction (float in [0, 1], or None): the share of ranks that make up a team: 0 for one rank
+            a layer (least memory), 1 for all (least work, most memory). By default wide layers
+            are everybody's and the others have one rank.
+        wire_dtype ('float32', 'float16' or None): float16 halves what is sent of gradients,
+            factors, rows and preconditioned gradients, each number off by at most 2^-11 of itself
+            (`communicators.wire`); inverses and sums keep their precision.
+        packed (bool): send n (n + 1) / 2 numbers of a symmetric matrix instead of n^2.
+        overlap (bool): reduce factors in the background while backpropagation goes on. All ranks
+            must then run the layers in the same order.
+
+    Attributes:
+        comm: the communicator; ``comm.traffic`` counts bytes and seconds.
+        shares (list): who does what, `distributed_shares.Share`; from the first update on.
+    """
+
+    def __init__(self, comm, *args, fraction: float | None = None, wire_dtype: str | None = None,
+                 packed: bool = True, overlap: bool = False, **kwds):
+        team_size(fraction, comm.size)
+        if wire_dtype not in WIRE_DTYPES:
+            raise ConfigError('wire_dtype is {!r}; choose float32, float16 or None'.format(
+                wire_dtype))
+        self.comm = comm
+        self.fraction = fraction
+        self.half = wire_dtype == 'float16'
+        self.packed = packed
+        self.overlap = overlap
+        self.scratch = Workspace()
+        self._team = None
+        super().__init__(*args, **kwds)
+
+    def _forget(self):
+        super()._forget()
+        self.shares = []
+        self._is_synchronised = False
+        self._is_whole = True
+        self._survey = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is one rank only."""
+        return self.comm.size == 1
+
+    # Before a step
+
+    def update(self, lossfun: Callable | None = None, *args, **kwds) -> None:
+        """As `KFAC.update`; at the first, all ranks take the parameters of rank 0."""
+        if not self.is_alone and not self._is_synchronised and lossfun is not None:
+            give_initial_parameters(self.comm, self.target, lossfun, args, kwds)
+            self._is_synchronised = True
+        with self.comm.traffic.clock('gradient'):
+            if lossfun is not None:
+                self.backward(lossfun(*args, **kwds))
+        if self.accumulate():
+            self.step()
+
+    def label_draws(self):
+        """Numbers of which each rank takes those of its part of the batch."""
+        draws = super().label_draws()
+        return draws if self.is_alone else SharedDraws(self.comm, draws)
+
+    def plan(self, blocks) -> None:
+        """Rank 0 chooses the paths, for the rows of all ranks."""
+        if self.is_alone:
+            super().plan(blocks)
+            return
+        if all(block.planned for block in blocks):
+            return
+        counts = self.comm.numbers([
+            block.layer.rows if block.uses else 0 for block in blocks]).sum(axis=0)
+        chosen = None
+        if self.comm.rank == 0:
+            planning.plan(self, blocks, {
+                block: int(count) for block, count in zip(blocks, counts, strict=True)})
+            chosen = [(block.planned, block.factors.path) for block in blocks]
+        for block, (planned, path) in zip(blocks, self.comm.mpi_comm.bcast(chosen), strict=True):
+            block.planned, block.factors.path = planned, path
+
+    # One step
+
+    def reduce(self) -> None:
+        """Make gradients and estimates those of the batch of all ranks, where they are needed."""
+        if self.is_alone:
+            return
+        self.reallocate_cleared_grads()
+        self._release()
+        survey = distributed_reduction.Survey(self.comm, self.blocks, self._terms)
+        self._assign(survey)
+        local = [distributed_rows.scaled_rows(
+            block.estimate, float(survey.weights[self.comm.rank])) for block in self.blocks]
+        distributed_reduction.merge_estimates(self, survey)
+        self._choose_modes(survey)
+        distributed_reduction.exchange_rows(self, survey, local)
+        distributed_reduction.Reduction(self, survey, local).run()
+        self._survey = survey
+
+    def _assign(self, survey):
+        """Give layers that were planned since the last step their ranks."""
+        known = {share.index for share in self.shares}
+        new = [(i, block) for i, block in enumerate(self.blocks)
+               if block.planned and i not in known and block.W.array is not None]
+        if not new:
+            return
+        if self._team is None:
+            self._team = _team(self.comm, team_size(self.fraction, self.comm.size))
+        rows = {i: int(survey.field(i, 'rows').sum()) for i, _ in new}
+        self.shares += make_shares(
+            new, rows, self.interval('inverse_update_interval'), self.comm, self._team,
+            self.fraction is None)
+        self.shares.sort(key=lambda share: share.index)
+        for share in self.shares:
+            share.release()
+
+    def _choose_modes(self, survey):
+        for share in self.shares:
+            block = share.block
+            will_have = share.has_factors or (survey.seen[share.index] and self.factors_due)
+            if not block.enabled or not will_have:
+                share.mode = 'plain'
+            elif self._goes_by_rows(block, survey.has_rows(share.index)):
+                share.mode = 'rows'
+            else:
+                share.mode = 'whole'
+
+    @property
+    def hooks_need_gradients(self) -> bool:
+        """Whether hooks do more to gradients than weight decay, and so must see them whole."""
+        return any(coverage.only_decay(self, [param]) is None
+                   for param in self.target.params(include_uninit=False)
+                   if param.update_rule is not None)
+
+    def agree(self, failure: str | None) -> None:
+        """Skip this update on all ranks if there is a ``failure`` on any.
+
+        Raises:
+            UnsafeUpdateError: on every rank, with the text of the first that failed.
+        """
+        if self.is_alone:
+            super().agree(failure)
+            return
+        failed = self.comm.numbers([failure is not None])[:, 0]
+        if failed.any():
+            first = int(failed.argmax())
+            raise UnsafeUpdateError(self.comm.mpi_comm.bcast(failure, root=first))
+
+    def update_factors(self) -> None:
+        """Take the factors of all ranks into the running averages, each where it is kept."""
+        if self.is_alone:
+            super().update_factors()
+            return
+        if not self.factors_due:
+            return
+        weight = weight_of_new(self.cov_ema_decay, self.ema_weighs)
+        for share in self.shares:
+            if self._survey.seen[share.index]:
+                planning.keep_within_tolerance(self, share.block)
+                share.release()
+                for side in SIDES:
+                    if share.holds(side):
+                        _move(share, side, weight)
+                share.block.fresh = share.has_factors = True
+                share.inverted_with = None
+        self._last_factors = self.t
+        self.diagnostics['factor_updates'] += 1
+
+    def update_inverses(self) -> None:
+        """Invert what is due, each factor on the rank that owns it."""
+        if self.is_alone:
+            super().update_inverses()
+            return
+        due = self.inverses_due
+        jobs = []
+        for share in self.shares:
+            damping = self.damping_of(share.block)
+            unchanged = share.has_inverses and share.inverted_with == (
+                damping, self.pi_type, self.use_cholesky)
+            if share.has_factors and (due or not share.has_inverses) and not unchanged:
+                jobs.append((share, damping))
+        recoveries = distributed_inversion.invert(
+            self.comm, jobs, self.pi_type, self.use_cholesky, packed=self.packed,
+            scratch=self.scratch) if jobs else []
+        self._count_recoveries([share.block.name for share, _ in jobs], recoveries, due)
+
+    def precondition(self) -> None:
+        """Compute this rank's part of the preconditioned gradients, and gather the others'."""
+        if self.is_alone:
+            super().precondition()
+            return
+        ready = [share for share in self.shares if share.has_inverses and share.mode != 'plain']
+        for share in self.shares:
+            if not share.has_inverses:
+                self._is_invertible(share.block)
+        directions = distributed_application.compute(self, ready)
+        product = 0.0
+        if self.kl_clip is not None:
+            product = sum(distributed_application.product_with_gradient(share, found)
+                          for share, found in directions.items())
+        covered = {id(param) for share in ready for param in share.block.params}
+        mine = [array[share.outputs_of(self.comm.rank)] for share, found in directions.items()
+                for array in found]
+        plain = [param.grad for param in self.target.params(include_uninit=False)
+                 if id(param) not in covered]
+        answers = self.comm.numbers([all_finite([*mine, *plain]), product])
+        if not answers[:, 0].all():
+            raise UnsafeUpdateError('a preconditioned or hooked gradient is not finite')
+        distributed_application.gather(self, directions)
+        self._follow([pair for share, found in directions.items()
+                      for pair in zip(share.block.params, found, strict=True)],
+                     self._kl_scale(float(answers[:, 1].sum())))
+
+    def directions_of(self, block):
+        """Preconditioned gradients of a block that is this rank's alone."""
+        return self._directions_of(block)
+
+    # State
+
+    def make_whole(self) -> None:
+        """Give every rank all averages, and inverses that the next step would not rebuild.
+
+        Collective. After it, and until the next `update`, `serialize` does not communicate, so
+        that one rank may write a snapshot alone; without it all ranks must call `serialize`.
+        """
+        if self._is_whole or self.is_alone:
+            return
+        for share in self.shares:
+            if share.has_factors:
+                distributed_state.gather(
+                    self.comm, share, with_inverses=not self.inverses_due)
+        self._is_whole = True
+
+    def _release(self):
+        """Keep only what is this rank's; the state is not whole any more."""
+        if self._is_whole:
+            for share in self.shares:
+                share.release()
+        self._is_whole = False
+
+    def serialize(self, serializer) -> None:
+        """Save or load the state, which is the same in form as that of `KFAC`.
+
+        A snapshot of any number of ranks can be loaded by any other number.
+
+        Raises:
+            ConfigError: if it is saved between the micro-batches of one update, whose sums are
+                different on every rank.
+        """
+        loading = isinstance(serializer, chainer.serializer.Deserializer)
+        if not loading and not self.is_alone:
+            if self._gradients.count:
+                raise ConfigError('a snapshot of several ranks must be taken between updates, not '
+                                  'after micro-batch {} of {}'.format(
+                                      self._gradients.count, self.acc_iters))
+            self.make_whole()
+        super().serialize(serializer)
+        if loading:
+            self.shares = []
+            self._is_whole = True
+
+
+def _move(share, side, weight):
+    """One running average after this step."""
+    block = share.block
+    factors, estimate = block.factors, block.estimate
+    rows, scale = estimate.rows_A if side == 'A' else estimate.rows_G
+    bias = side == 'A' and factors.bias
+    average = getattr(factors, side)
+    if share.keeps_rows(side):
+        average = move_window(average, rows, scale, weight, length=factors.path.window, bias=bias)
+    else:
+        average = move_matrix(average, getattr(estimate, side), rows, scale, weight, bias=bias,
+                              workspace=block.workspace)
+    setattr(factors, side, average)
+
+
+def _team(comm, width):
+    if width == comm.size:
+        return Team(comm, tuple(range(comm.size)), comm.rank)
+    first = comm.rank - comm.rank % width
+    return Team(comm.split(first, comm.rank), tuple(range(first, first + width)),
+                comm.rank - first)

@@ -1,0 +1,170 @@
+"""What this rank has to do with each Fisher block, and what its peers have."""
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainer_kfac.communicators.assignment import LayerWork, Ownership, assign
+from chainer_kfac.communicators.packing import split_evenly
+from chainer_kfac.fisher import FisherBlock
+from chainer_kfac.fisher.sample_space import RowWindow
+
+SIDES = ('A', 'G')
+
+WORTH_SHARING = 2e8
+"""Operations of a preconditioning above which all ranks take part unless told otherwise."""
+
+OPERATION, BYTE = 1e-11, 8e-10
+"""Seconds of an operation of a product and of a byte that is packed, sent and unpacked."""
+
+
+class Team(NamedTuple):
+    """The ranks that share layers with this one.
+
+    Attributes:
+        comm (KroneckerCommunicator): of those ranks alone.
+        ranks (tuple of int): their ranks among all.
+        rank (int): this one's place among them.
+    """
+
+    comm: Any
+    ranks: tuple[int, ...]
+    rank: int
+
+
+class Share:
+    """One block's place among the ranks. The same on every rank but for ``rank``.
+
+    Attributes:
+        block (FisherBlock)
+        index (int): of the block among the optimizer's.
+        team_comm (Team): the team that this rank is in, if the layer is shared.
+        team (tuple of int), owners (dict of int): `assignment.Ownership`.
+        has_factors, has_inverses (bool): whether their owners and users have them.
+        inverted_with (tuple or None): what the inverses were built with, if the averages are
+            still the same.
+        mode (str): what this step preconditions: 'rows', 'whole' (gradient) or 'plain' (nothing).
+        sends_rows (dict of bool): whether the owner of a dense factor is sent rows to make it of.
+        local (dict of arrays): this rank's rows of this step, scaled as part of the whole batch.
+        counts (list of int): how many each rank has.
+    """
+
+    def __init__(self, index: int, block: FisherBlock, ownership: Ownership, rank: int,
+                 team_comm: Team):
+        self.index, self.block, self.rank, self.team_comm = index, block, rank, team_comm
+        self.team = ownership.team
+        self.owners = {'A': ownership.A, 'G': ownership.G}
+        self.has_factors = block.factors.ready
+        self.has_inverses = block.factors.sides is not None
+        self.inverted_with = None
+        self.mode = 'plain'
+        self.sends_rows = dict.fromkeys(SIDES, False)
+        self.local = {}
+        self.counts = []
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several ranks precondition."""
+        return len(self.team) > 1
+
+    @property
+    def is_member(self) -> bool:
+        """Whether this rank does."""
+        return self.rank in self.team
+
+    def owns(self, side: str) -> bool:
+        """Whether this rank averages and inverts that factor."""
+        return self.owners[side] == self.rank
+
+    def keeps_rows(self, side: str) -> bool:
+        """Whether the running average is a window of rows, which the whole team has."""
+        path = self.block.factors.path
+        return path.rows_A if side == 'A' else path.rows_G
+
+    def holds(self, side: str) -> bool:
+        """Whether this rank has the running average of a factor."""
+        return self.is_member if self.keeps_rows(side) else self.owns(side)
+
+    def size_of_side(self, side: str) -> int:
+        """Width of the matrix that its inverse is kept as, one group of channels."""
+        average = getattr(self.block.factors, side)
+        if self.keeps_rows(side):
+            return len(average.rows)
+        return self.shape_of(side)[-1]
+
+    def shape_of(self, side: str) -> tuple[int, ...]:
+        """Shape of a dense factor."""
+        block = self.block
+        outputs = len(block.W.array)
+        width = block.W.size // outputs + (block.b is not None)
+        if side == 'G':
+            width = outputs // block.groups
+        return (width, width) if block.groups == 1 else (block.groups, width, width)
+
+    def outputs_of(self, rank: int) -> slice:
+        """The rows of the weight's direction that ``rank`` computes."""
+        outputs = len(self.block.W.array)
+        if rank not in self.team:
+            return slice(0, 0)
+        return split_evenly(outputs, len(self.team))[self.team.index(rank)]
+
+    def release(self) -> None:
+        """Let go of what is other ranks' to keep."""
+        factors = self.block.factors
+        for side in SIDES:
+            if not self.holds(side):
+                setattr(factors, side, None)
+        if not self.is_member:
+            factors.sides = None
+
+
+def make_shares(blocks, rows, interval, comm, team: Team, only_wide: bool) -> list[Share]:
+    """A share in every planned block.
+
+    Args:
+        blocks (list of (int, FisherBlock)): planned, by index.
+        rows (dict): by index, the rows of a step of all ranks.
+        interval (int): updates from inversion to inversion.
+        comm (KroneckerCommunicator): of all ranks.
+        team (Team): the one that this rank is in.
+        only_wide (bool): share only what is worth it.
+    """
+    width = len(team.ranks)
+    works = [_work(block, rows.get(index, 0), interval, width, only_wide)
+             for index, block in blocks]
+    owners = assign(works, comm.size, width)
+    return [Share(index, block, ownership, comm.rank, team)
+            for (index, block), ownership in zip(blocks, owners, strict=True)]
+
+
+def _work(block, rows, interval, width, only_wide):
+    path = block.factors.path
+    outputs = len(block.W.array)
+    n, m = outputs // block.groups, block.W.size // outputs + (block.b is not None)
+    held = rows * path.window
+    costs = {side: float(held ** 2 * dim if in_rows else dim ** 3) * block.groups / interval
+             for side, dim, in_rows in (('A', m, path.rows_A), ('G', n, path.rows_G))}
+    whole = 2.0 * block.groups * n * m * (n + m)
+    rest = min(whole, 2.0 * rows * (n * n + m * m + n * m)) if path.thin and rows else whole
+    can_be_shared = block.groups == 1 and not path.solve and n >= width
+    return LayerWork(costs['A'], costs['G'], rest,
+                     can_be_shared and (not only_wide or rest > WORTH_SHARING))
+
+
+def rows_are_cheaper(rows: int, dim: int, size: int) -> bool:
+    """Whether an owner should be sent the rows of a dense factor instead of everybody's factors.
+
+    Rows: rows * dim numbers, and the whole product for the owner to do; factors:
+    dim (dim + 1) / 2 numbers, and each rank its part of the product.
+    """
+    extra = 2.0 * rows * dim ** 2 / 2 * (1 - 1 / size) * OPERATION + 4.0 * rows * dim * BYTE
+    return extra < 4.0 * (dim * (dim + 1) // 2) * BYTE
+
+
+def is_window(average) -> bool:
+    """Whether a running average is kept as rows."""
+    return isinstance(average, RowWindow)
+
+
+def wide_dtype(arrays) -> np.dtype:
+    """The dtype of a buffer for these arrays: float32 or float64."""
+    return np.result_type(np.float32, *{array.dtype for array in arrays if array is not None})
