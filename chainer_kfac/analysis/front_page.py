@@ -1,10 +1,13 @@
 """The part of ``README.md`` that shows the committed results."""
 import pathlib
 
-from chainer_kfac.analysis import markdown, table1, table1_text
+from chainer_kfac.analysis import figures, markdown, runs, table1, table1_text
 
 NOTHING = ('No run has been promoted yet. `make table1` trains on your machine and prints the '
            'table.')
+
+CAPTION = ("The paper's Figure 2 from our runs: accuracy of the three optimizers at batch 2048 "
+           'against iterations')
 
 _HEADERS = ('Optimizer', 'Batch', 'Paper', 'Ours, best epoch', 'Difference', 'Seeds', 'Note')
 _PROFILES = ('paper', 'short')
@@ -37,10 +40,28 @@ def body(results) -> str:
     lines += [markdown.escape(warning) for warning in table1_text.warnings(table)]
     lines += [table1_text.table(table, columns), table1_text.LEGEND,
               'Hyperparameters, last epochs and times: [{0}/table1.md]({0}/table1.md).'.format(
-                  link)]
+                  link), *figure(results, 'figure2', CAPTION)]
     return '\n\n'.join(lines)
 
 
+def figure(results, name, caption, up='') -> list[str]:
+    """The committed figure of that name as a line of Markdown; none if it has not been drawn.
+
+    Args:
+        results (path): root of the committed results.
+        name (str): of the figure, without its ending.
+        caption (str): what it shows.
+        up (str): way from the page to the folder that ``results`` lies in.
+    """
+    chosen = folder(results)
+    path = chosen and figures.folder(results, *chosen.parts[-2:]) / (name + '.png')
+    if path is None or not path.exists():
+        return []
+    return ['![{}]({}{}/{})'.format(caption, up, pathlib.Path(results).name,
+                                   path.relative_to(results).as_posix())]
+
+
 def _finished(path):
-    return sum(row['best'] is not None and row['paper'] is not None and not row['stand_in']
-               for row in table1.build(path)['rows'])
+    """How many cells of the paper have a finished run below a folder."""
+    return len({(run.config['optimizer'], run.config['batch_size']) for run in runs.find(path)
+                if run.state == 'finished' and not run.config.get('variant')})

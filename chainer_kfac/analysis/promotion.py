@@ -6,7 +6,7 @@ is refused. Everything is looked at before the first file is copied.
 """
 import pathlib
 
-from chainer_kfac.analysis import promoted_search, runs, table1
+from chainer_kfac.analysis import promoted_search, runs
 from chainer_kfac.exceptions import RunDirectoryError
 from chainer_kfac.training.run_directory import CONFIG, LOG, RESULT, SPECTRA
 
@@ -16,7 +16,7 @@ _DRAWN = (*_FIGURES, '.html')
 
 
 def promote(directories, root='runs', target='results') -> list[pathlib.Path]:
-    """Copy what is finished to the same place below ``target`` and bring its tables up to date.
+    """Copy what is finished to the same place below ``target``.
 
     Args:
         directories (sequence of path): run directories and exported searches below ``root``.
@@ -46,9 +46,6 @@ def promote(directories, root='runs', target='results') -> list[pathlib.Path]:
         copy.mkdir(parents=True)
         for name, content in files.items():
             (copy / name).write_bytes(content)
-    for folder in sorted({copy.parents[1] for copy in copies}):
-        if folder.relative_to(target).parts[:1] == (table1.EXPERIMENT,):
-            table1.write(folder)
     return list(copies)
 
 

@@ -10,10 +10,10 @@ examples:
 
 Configurations, logs, results, spectra and figures are copied to the same place below TARGET,
 snapshots never. A search must have ended and have been exported ("chainer-kfac search export"); its
-copy has all trials, with workers numbered instead of named after their hosts. The tables are
-written anew, and with them the numbers in README.md and docs/reproduction.md beside TARGET. A copy
+copy has all trials, with workers numbered instead of named after their hosts. Tables and figures
+are made anew, and with them the numbers in README.md and docs/reproduction.md beside TARGET. A copy
 that is there already stays as it is; a different result in its place is refused. Without RUN_DIR
-only tables and pages are written. The notebooks show the results too: make notebooks.
+nothing is copied and the rest is made anew. The notebooks show the results too: make notebooks.
 """
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,13 @@ def add_parser(subparsers):
 
 
 def run(args):
-    from chainer_kfac.analysis import pages, promotion
+    from chainer_kfac.analysis import promotion
+    from chainer_kfac.analysis.refresh import refresh
 
     copies = promotion.promote(args.directories, args.root, args.to)
     for copy in copies:
         logger.info('promoted %s', copy)
     logger.info('%d promoted, %d were there before', len(copies),
                 len(args.directories) - len(copies))
-    for page in pages.update(args.to):
+    for page in refresh(args.to):
         logger.info('updated the numbers in %s', page)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from chainer_kfac.analysis import promotion, searches
+from chainer_kfac.analysis import pages, promotion, searches
+from chainer_kfac.analysis.refresh import refresh
 from chainer_kfac.exceptions import KFACError, RunDirectoryError
 
 PLACE = 'table1/short/cifar10/adam-bs128/seed0'
@@ -21,7 +22,7 @@ def files(root):
     return sorted(path.relative_to(root).as_posix() for path in root.rglob('*') if path.is_file())
 
 
-def test_copies_what_may_be_committed_and_writes_the_table(write_run, promote, tmp_path):
+def test_copies_what_may_be_committed(write_run, promote, tmp_path):
     directory = write_run('adam', 128)
     for name in ('snapshot_iter_10', 'console.txt', '.lock', 'accuracy.png', 'spectra.npz'):
         (directory / name).write_text(name)
@@ -29,8 +30,22 @@ def test_copies_what_may_be_committed_and_writes_the_table(write_run, promote, t
     assert promote(directory) == [copy]
     assert files(copy) == ['accuracy.png', 'config.yaml', 'log', 'result.json', 'spectra.npz']
     assert (copy / 'result.json').read_bytes() == (directory / 'result.json').read_bytes()
-    table = (tmp_path / 'results/table1/short/cifar10/table1.md').read_text()
-    assert '0.7500' in table
+
+
+def test_tables_figures_and_pages_follow(write_run, promote, tmp_path):
+    promote(write_run('adam', 128))
+    readme = tmp_path / 'README.md'
+    readme.write_text('\n'.join(pages.marks('results')))
+    assert refresh(tmp_path / 'results') == ['README.md']
+    assert '0.7500' in (tmp_path / 'results/table1/short/cifar10/table1.md').read_text()
+    assert (tmp_path / 'results/study/short/cifar10/study.md').exists()
+    assert '(results/figures/short/cifar10/figure2.png)' in readme.read_text()
+    assert refresh(tmp_path / 'results') == []
+
+
+def test_without_results_there_is_nothing_to_make(tmp_path):
+    assert refresh(tmp_path / 'results') == []
+    assert not (tmp_path / 'results').exists()
 
 
 def test_twice_is_harmless(write_run, promote, tmp_path):

@@ -1,7 +1,7 @@
 """The claim on large batches: they converge in fewer iterations and end worse, even when tuned."""
 import math
 
-from chainer_kfac.analysis import markdown, table1_text
+from chainer_kfac.analysis import front_page, markdown, table1_text
 from chainer_kfac.analysis.account import facts
 from chainer_kfac.analysis.account.facts import BATCH_SIZES, OPTIMIZERS, Difference, Tally
 from chainer_kfac.analysis.account.optimizers import VALIDATION
@@ -13,8 +13,10 @@ STEP = 0.05
 def convergence(results) -> str:
     """Iterations and epochs until each batch size has reached what all of them reach."""
     lines, _ = compare_convergence(facts.cells(results))
-    return markdown.table(['Optimizer', 'Accuracy', 'Batch', 'Iterations to it', 'Epochs to it',
-                           'Verdict'], lines, right=(1,))
+    table = markdown.table(['Optimizer', 'Accuracy', 'Batch', 'Iterations to it', 'Epochs to it',
+                            'Verdict'], lines, right=(1,))
+    return '\n\n'.join([table, *front_page.figure(
+        results, 'study', 'Accuracy against iterations, epochs and minutes', up='../')])
 
 
 def compare_convergence(cells) -> tuple[list, list[str]]:
@@ -43,8 +45,9 @@ def final(results) -> str:
     lines, verdicts = compare_final(facts.cells(results))
     table = markdown.table(['Difference of best accuracies', 'Paper', 'Ours', 'Seeds', 'Verdict'],
                            lines, right=(1, 2))
-    return '\n\n'.join(['The paper: the larger batch ends worse. {}'.format(Tally.of(verdicts)),
-                        table])
+    return '\n\n'.join([
+        'The paper: the larger batch ends worse. {}'.format(Tally.of(verdicts)), table,
+        *front_page.figure(results, 'batch_size', 'Accuracy against batch size', up='../')])
 
 
 def compare_final(cells) -> tuple[list, list[str]]:

@@ -1,5 +1,5 @@
 """Two claims: SGD ends above Adam and Adam above K-FAC; and K-FAC overfits."""
-from chainer_kfac.analysis import markdown, table1_text
+from chainer_kfac.analysis import front_page, markdown, table1_text
 from chainer_kfac.analysis.account import facts
 from chainer_kfac.analysis.account.facts import BATCH_SIZES, OPTIMIZERS, Difference, Tally
 
@@ -52,7 +52,8 @@ def overfitting(results) -> str:
                           right=(0, 2))
     tally = 'K-FAC overfits more than another optimizer if its gap is the larger. {}'.format(
         Tally.of(verdicts))
-    return '\n\n'.join([tally, gaps, *([table] if lines else [])])
+    return '\n\n'.join([tally, gaps, *([table] if lines else []), *front_page.figure(
+        results, 'figure2', front_page.CAPTION, up='../')])
 
 
 def gap(log) -> float:
