@@ -25,6 +25,8 @@ def add_parser(subparsers):
     add_database(parser)
     parser.add_argument('--exp-key', metavar='NAME',
                         help='take only trials of that experiment (default: of any)')
+    parser.add_argument('--until-done', action='store_true',
+                        help='leave when all trials of that experiment have ended')
     parser.add_argument('--max-trials', type=int, metavar='N', help='leave after N trials')
     parser.add_argument('--time-limit', type=seconds, metavar='[[D-]H:]M:S',
                         help='leave in time; no trial is begun that would not end by then')
@@ -57,11 +59,15 @@ def seconds(text):
 
 
 def run(args):
+    from chainer_kfac.exceptions import ConfigError
     from chainer_kfac.search import address, pickled, ranks, worker
     from chainer_kfac.search.errors import ServerError
     from chainer_kfac.search.stopping import Stopping
     from chainer_kfac.search.store import Store
 
+    if args.until_done and args.exp_key is None:
+        raise ConfigError('--until-done needs the name of the experiment, as in --exp-key '
+                          'kfac-bs512-short-cifar10')
     deadline = None if args.time_limit is None else time.monotonic() + args.time_limit
     team = ranks.world()
     stopping = Stopping(deadline, args.parent, alone=team.size == 1)
@@ -83,7 +89,7 @@ def run(args):
                 pickled.work(store, args.exp_key, args.max_trials, stopping)
             else:
                 worker.Worker(store, args.root, args.exp_key, args.max_trials, stopping,
-                              args.device, team).run()
+                              args.device, team, until_done=args.until_done).run()
         finally:
             store.close()
     return stopping.exit_code

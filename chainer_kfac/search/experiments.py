@@ -5,7 +5,7 @@ from typing import Any
 
 from chainer_kfac.compat import require
 from chainer_kfac.search import objectives
-from chainer_kfac.search.documents import RUNNING, Experiment, check_exp_key
+from chainer_kfac.search.documents import DONE, ERROR, RUNNING, Experiment, check_exp_key
 from chainer_kfac.search.errors import SearchError
 from chainer_kfac.search.space import Space
 from chainer_kfac.search.store import Store
@@ -54,6 +54,16 @@ def load(store: Store, exp_key: str) -> Experiment:
         raise SearchError('there is no experiment {} in {}: it has {}'.format(
             exp_key, store.address, ', '.join(known) or 'none'))
     return Experiment.from_document(document)
+
+
+def is_over(store: Store, exp_key: str) -> bool:
+    """Whether all trials of the experiment have ended; not so before it has begun."""
+    document = store.experiments.find_one({'_id': check_exp_key(exp_key)})
+    if document is None:
+        return False
+    ended = {'exp_key': exp_key, 'state': {'$in': [DONE, ERROR]}}
+    return (store.jobs.count_documents(ended)
+            >= Experiment.from_document(document).search['trials'])
 
 
 def names(store: Store) -> list[str]:

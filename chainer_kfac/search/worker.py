@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from chainer_kfac.compat import require
-from chainer_kfac.search import admission, evaluation, lease, objectives
+from chainer_kfac.search import admission, evaluation, experiments, lease, objectives
 from chainer_kfac.search.connection import PATIENCE, is_passing, lasting
 from chainer_kfac.search.documents import DONE, ERROR
 from chainer_kfac.search.errors import RefusedTrial, SearchError
@@ -46,6 +46,7 @@ class Worker:
         device (str or int): as ``RunConfig.device``.
         ranks (Alone or Ranks): who evaluates.
         patience (float): seconds for which a lost database is waited for.
+        until_done (bool): whether to leave when all trials of ``exp_key`` have ended.
 
     Attributes:
         name (str): unique among all workers.
@@ -54,7 +55,8 @@ class Worker:
 
     def __init__(self, store: Store, root: str | os.PathLike = 'runs', exp_key: str | None = None,
                  max_trials: int | None = None, stopping: Stopping | None = None,
-                 device: str | int = 'auto', ranks=None, patience: float = PATIENCE):
+                 device: str | int = 'auto', ranks=None, patience: float = PATIENCE,
+                 until_done: bool = False):
         self.name = '{}:{}:{}'.format(socket.gethostname(), os.getpid(), uuid.uuid4().hex[:8])
         self.done = 0
         self._store = store
@@ -65,6 +67,7 @@ class Worker:
         self._device = device
         self._ranks = ranks or Alone()
         self._patience = patience
+        self._until_done = until_done
         self._spool = Spool(self._root / 'spool')
         self._durations = Durations(store, exp_key)
         self._sweeper = lease.Sweeper(store)
@@ -90,6 +93,10 @@ class Worker:
                 trial = self._reserve()
                 if trial is not None:
                     self._work(trial)
+                elif self._until_done and self._insist(
+                        lambda: experiments.is_over(self._store, self._exp_key)):
+                    logger.info('all trials of %s have ended', self._exp_key)
+                    break
         except Stopped:
             pass
         finally:

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from chainer_kfac.search import evaluation, lease, objectives, worker
+from chainer_kfac import cli
+from chainer_kfac.search import evaluation, experiments, lease, objectives, worker
 from chainer_kfac.search.documents import DONE, ERROR, NEW, RUNNING
 from chainer_kfac.search.errors import SearchError
 from chainer_kfac.search.progress import Pruned
@@ -61,6 +62,23 @@ def test_an_idle_worker_leaves_at_once(nx, nx_store, begin, start_worker, eventu
     eventually(lambda: nx_store.workers.find_one({'state': 'idle'}))
     process.terminate()
     assert process.wait(20) == 143
+
+
+def test_a_worker_of_a_search_leaves_when_it_is_done(nx, nx_store, begin, enqueue, start_worker,
+                                                     eventually):
+    process = start_worker(nx.uri, '--exp-key', 'test', '--until-done')
+    eventually(lambda: nx_store.workers.find_one({'state': 'idle'}))  # there is no experiment yet
+    enqueue(nx_store, begin(nx_store, trials=2), 1)
+    eventually(lambda: trials(nx_store)[0]['state'] == DONE)
+    assert process.poll() is None
+    enqueue(nx_store, experiments.load(nx_store, 'test'), 1, first=1)
+    assert process.wait(30) == 0, process.log.read_text()
+    assert [trial['state'] for trial in trials(nx_store)] == [DONE, DONE]
+
+
+def test_until_done_needs_an_experiment(capsys):
+    assert cli.main(['worker', '--until-done']) == 2
+    assert '--exp-key' in capsys.readouterr().err
 
 
 def test_a_time_limit_ends_the_trial_in_time(nx, nx_store, begin, enqueue, start_worker):
