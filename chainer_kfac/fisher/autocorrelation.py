@@ -77,7 +77,7 @@ def explicit_second_moment(x, ksize, stride=1, pad=0, dilate=1, groups=1, bias=T
             piece = part[start:start + chunk]
             rows = rows[:len(piece) * oh * ow]
             rows[:, :m].reshape(piece.shape)[...] = piece
-            symmetric_product(rows, out=moment, scale=1.0 / examples, accumulate=True)
+            symmetric_product(rows, out=moment, scale=1.0 / examples, keep=1.0)
     return moments
 
 

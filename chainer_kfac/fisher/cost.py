@@ -6,11 +6,14 @@ window of K batches make r = K N rows held. Averaged over the updates between tw
     factor         dense: N m^2              rows: N r m 2 (N^2 m if K = 1)
     factorisation  inverse: m^3   solve: m^3 / 3    rows: r^3 / 3
     application    whole gradient, dense side: 2 n m m     rows: 4 r n m
+                   both sides rows: 8 r n m + 8 r^2 m
                    rows, dense side: 2 N m^2               rows: 2 N r m, both sides of one batch
                    share 4 N^2 min(n, m)    then 2 N n m for the product of the rows
-    weight decay   along with rows: the whole-gradient price of W; 6 N n m for sides of one batch
+    weight decay   along with rows: the whole-gradient price of W, less the 2 N n m that the
+                   gradient shares where both sides are rows
 
-and the same with n for G. Operations of one kind take longer than those of another: `WEIGHTS`.
+and the same with n for G. Operations of one kind take longer than those of another: `WEIGHTS`. A
+dense side must be read, however few vectors it is applied to: `READING`.
 """
 import math
 from typing import NamedTuple
@@ -19,6 +22,9 @@ from chainer_kfac.fisher.path import Path
 
 WEIGHTS = {'product': 1.0, 'symmetric product': 1.15, 'solve': 1.4, 'factor': 1.4, 'inverse': 1.3}
 """Time of an operation of each kind, in operations of a large matrix product (measured, CPU)."""
+
+READING = {'product': 10, 'solve': 50}
+"""Vectors in whose product or solution a wide dense side is read once (measured, CPU)."""
 
 MAX_WINDOW = 64
 
@@ -50,7 +56,7 @@ class Schedule(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Operations of each kind in an average update."""
+    """Operations of each kind in an average update; reading counts as those it takes as long as."""
 
     product: float = 0.0
     symmetric_product: float = 0.0
@@ -132,8 +138,7 @@ def work(path: Path, layer: Layer, schedule: Schedule) -> Work:
             schedule.inverse_interval))
     if path.thin:
         return total.plus(_thin_work(path, layer, schedule))
-    for rows, dim, other in ((path.rows_A, m, n), (path.rows_G, n, m)):
-        total = total.plus(_whole_work(rows, path.solve, held, dim, other))
+    total = total.plus(_whole_work(path, held, n, m))
     return total if schedule.gradient_is_formed else total.plus(Work(product=2.0 * N * n * m))
 
 
@@ -153,13 +158,21 @@ def _inverse_work(rows, solve, held, dim):
     return Work(factor=dim ** 3 / 3, inverse=2 * dim ** 3 / 3)
 
 
-def _whole_work(rows, solve, held, dim, other):
+def _whole_work(path, held, n, m):
+    """G_d^-1 D A_d^-1 of a whole matrix D."""
+    if path.rows_A and path.rows_G and held <= n:
+        return Work(product=8.0 * held * n * m + 4.0 * held ** 2 * m, solve=4.0 * held ** 2 * m)
+    return _side_work(path.rows_A, path.solve, held, m, n).plus(
+        _side_work(path.rows_G, path.solve, held, n, m))
+
+
+def _side_work(rows, solve, held, dim, other):
     """F_d^-1 times a matrix of ``other`` columns."""
     if rows:
         return Work(product=4.0 * held * dim * other, solve=2.0 * held ** 2 * other)
     if solve:
-        return Work(solve=2.0 * dim ** 2 * other)
-    return Work(product=2.0 * dim ** 2 * other)
+        return Work(solve=2.0 * dim ** 2 * (other + READING['solve']))
+    return Work(product=2.0 * dim ** 2 * (other + READING['product']))
 
 
 def _thin_work(path, layer, schedule):
@@ -178,11 +191,9 @@ def _thin_work(path, layer, schedule):
         if rows and fresh:
             total = total.plus(Work(product=2.0 * N * held * dim, solve=2.0 * held ** 2 * N))
         else:
-            total = total.plus(_whole_work(rows, path.solve, held, dim, N))
-    if not schedule.decay:
-        return total
-    if bare and path.rows_A and path.rows_G:
-        return total.plus(Work(product=6.0 * N * n * m))
-    for rows, dim, other in ((path.rows_A, m, n), (path.rows_G, n, m)):
-        total = total.plus(_whole_work(rows, path.solve, held, dim, other))
+            total = total.plus(_side_work(rows, path.solve, held, dim, N))
+    if schedule.decay:
+        total = total.plus(_whole_work(path, held, n, m))
+        if fresh and path.rows_A and path.rows_G:
+            total = total.plus(Work(product=-2.0 * N * n * m))      # it shares the gradient's
     return total

@@ -141,7 +141,7 @@ def _add_channel_products(maps, total):
         total += _image_products(maps).sum(axis=0)
     else:
         rows = xp.ascontiguousarray(maps.transpose(0, 2, 1)).reshape(-1, channels)
-        symmetric_product(rows, out=total, accumulate=True)
+        symmetric_product(rows, out=total, keep=1.0)
 
 
 def _image_products(maps):

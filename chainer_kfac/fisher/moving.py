@@ -38,10 +38,7 @@ def move_matrix(average, new, rows, scale: float, weight: float, *, bias: bool =
         rows = join(rows, 1, with_one)
     if average is None:
         return symmetric_product(rows, scale=scale)
-    if weight == 1.0:
-        return symmetric_product(rows, scale=scale, out=average)
-    average *= 1.0 - weight
-    return symmetric_product(rows, scale=scale * weight, out=average, accumulate=True)
+    return symmetric_product(rows, scale=scale * weight, out=average, keep=1.0 - weight)
 
 
 def as_matrix(average):

@@ -23,6 +23,8 @@ def precondition_dense(G, A, dW, db=None, *, out=None, workspace=None):
     xp = chainer.backend.get_array_module(dW)
     workspace = workspace or Workspace()
     out = out or _empty(xp, G, A, dW.dtype)
+    if _are_samples(G, A):
+        return _between_samples(G, A, dW, db, 1.0, out, workspace)
     right = workspace.take('dense', (len(dW), A.dim), dW.dtype, xp)
     A.right(dW, db, out=right)
     d = A.dim - A.bias
@@ -57,8 +59,9 @@ def precondition_rows(G, A, gy=None, x=None, *, scale=1.0, decay=0.0, W=None, b=
     xp = G.xp
     workspace = workspace or Workspace()
     out = out or _empty(xp, G, A, (A.rows if x is None else x).dtype)
-    if decay and gy is None and x is None and G.one_batch and A.one_batch:
-        return _one_batch_with_decay(G, A, scale, decay, W, b, out, workspace)
+    if decay and _are_samples(G, A):
+        gradient = _applied(A, x, 'right rows', workspace) * W.dtype.type(scale)
+        return _between_samples(G, A, W, b, decay, out, workspace, gy=gy, gradient=gradient)
     left, right = _preconditioned_rows(G, A, gy, x, workspace)
     d = A.dim - A.bias
     if scale != 1.0:
@@ -118,46 +121,56 @@ def _applied(side, rows, name, workspace):
     return side.right(rows, xp.ones(len(rows), rows.dtype) if side.bias else None, out=out)
 
 
+def _are_samples(G, A):
+    """Whether `_between_samples` serves; for fewer outputs than rows, its solves cost too much."""
+    return isinstance(G, SampleSide) and isinstance(A, SampleSide) and len(G.rows) <= G.dim
+
+
 def _is_bare(side):
     return isinstance(side, SampleSide) and side.one_batch
 
 
-def _one_batch_with_decay(G, A, scale, decay, W, b, out, workspace):
-    """The gradient of the rows that both sides hold, and the decay, in one pass over the result.
+def _between_samples(G, A, V, column, factor, out, workspace, *, gy=None, gradient=None):
+    """factor * G_d^-1 [V, column] A_d^-1 of two SampleSides, in one pass over the result.
 
-    With Y = gy, X = [x, 1], V = [W, b], U = K_g^-1 (Y V - s_a (Y V X^T) K_a^-1 X),
+    With Y and X the rows of G and A (X with its ones), Z_g and Z_a their `SampleSide.weigh`,
+    Q = Z_a X and U = Z_g (Y V - (Y V X^T) Q),
 
-        G_d^-1 V A_d^-1 = (V - s_g Y^T U - s_a (V X^T) K_a^-1 X) / (term_g term_a),
+        G_d^-1 V A_d^-1 = (V - Y^T U - (V X^T) Q) / (term_g term_a).
 
-    and the first subtrahend shares its product with the gradient Y^T K_g^-1 K_a^-1 X.
+    G_d^-1 gy^T ``gradient`` is added if there is one, (rows, dim of A). Of G's own newest rows,
+    where ``gy`` is None, it shares its product with the first subtrahend.
     """
     xp = G.xp
-    r, d = len(A.rows), A.dim - A.bias
-    share = decay / (G.term * A.term)
-    # One product adds both subtrahends: Y with U, and X V^T with K_a^-1 X, one below the other.
-    left = workspace.take('decay left', (2 * r, G.dim), G.rows.dtype, xp)
-    right = workspace.take('decay right', (2 * r, A.dim), A.rows.dtype, xp)
-    (Y, outputs), (U, X) = (left[:r], left[r:]), (right[:r], right[r:])
+    r, s, d = len(G.rows), len(A.rows), A.dim - A.bias
+    share = factor / (G.term * A.term)
+    # One product adds all terms: Y with U, X V^T with Q, and further rows, one below the other.
+    more = 0 if gy is None else len(gy)
+    left = workspace.take('samples left', (r + s + more, G.dim), G.rows.dtype, xp)
+    right = workspace.take('samples right', (r + s + more, A.dim), A.rows.dtype, xp)
+    Y, outputs, U, X = left[:r], left[r:r + s], right[:r], right[r:r + s]
     Y[...] = G.rows
     join(A.rows, 1 if A.bias else None, X)
-    xp.matmul(A.rows, W.T, out=outputs)
-    xp.matmul(Y, W, out=U[:, :d])
+    xp.matmul(A.rows, V.T, out=outputs)
+    xp.matmul(Y, V, out=U[:, :d])
     if A.bias:
-        U[:, d] = 0 if b is None else Y @ b
-        if b is not None:
-            outputs += b
+        U[:, d] = 0 if column is None else Y @ column
+        if column is not None:
+            outputs += column
     Y_V_X = U @ X.T
-    cholesky_solve(A.kernel, X, overwrite=True)
-    U -= (A.scale * Y_V_X) @ X
-    U *= -share * G.scale
-    U += scale * X
-    cholesky_solve(G.kernel, U, overwrite=True)
-    outputs *= -share * A.scale
-    xp.multiply(W, share, out=out[0])
+    A.weigh(X)
+    U -= Y_V_X @ X
+    G.weigh(U)
+    right[:r + s] *= -share
+    if gy is not None:
+        G.right(gy, out=left[r + s:])
+        right[r + s:] = gradient
+    elif gradient is not None:
+        U += G.latest_weights().T @ gradient
+    xp.multiply(V, share, out=out[0])
     add_product(left, right[:, :d], out[0])
     if A.bias:
-        column = right[:, d] @ left
-        xp.add(column, 0 if b is None else share * b, out=out[1])
+        xp.add(right[:, d] @ left, 0 if column is None else share * column, out=out[1])
     return out
 
 

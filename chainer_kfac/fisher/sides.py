@@ -10,6 +10,7 @@ import chainer
 import numpy as np
 
 from chainer_kfac.fisher.damping import add_to_diagonal
+from chainer_kfac.functions import row_products
 from chainer_kfac.linalg import cholesky_factor, cholesky_inverse, cholesky_solve
 
 
@@ -59,6 +60,10 @@ class DenseSide:
         if self.solve:
             join(rows, column, out)
             return cholesky_solve(self.matrix, out, side='right', overwrite=True)
+        if len(rows) <= row_products.MOST and xp is np:
+            joined = join(rows, column, np.empty((len(rows), self.dim), rows.dtype))
+            if row_products.multiply(joined, self.matrix, out):
+                return out
         if column is None and not self.bias:
             return xp.matmul(rows, self.matrix, out=out)
         xp.matmul(rows, self.matrix[:-1], out=out)
@@ -111,11 +116,6 @@ class SampleSide:
         """Whether all rows are those of the newest batch, and so equally weighted."""
         return self.latest.stop - self.latest.start == len(self.rows)
 
-    @property
-    def scale(self):
-        """The s of every row of a side of one batch."""
-        return (self.root if np.ndim(self.root) == 0 else self.root[0]) ** 2
-
     def right(self, rows, column=None, *, out=None):
         """[rows, column] F_d^-1 = ([rows, column] - Z R) / term, (k, dim).
 
@@ -137,28 +137,33 @@ class SampleSide:
 
     def left(self, matrix, *, out=None):
         """F_d^-1 matrix, (dim, k), for a side without bias."""
-        products = self.rows @ matrix
-        root = self.root if np.ndim(self.root) == 0 else self.root[:, None]
-        products *= root
-        products = cholesky_solve(self.kernel, products, overwrite=True)
-        products *= root
+        products = self.weigh(self.rows @ matrix)
         result = self.xp.matmul(self.rows.T, products, out=out)
         result -= matrix
         result /= -self.term
         return result
 
-    def latest_right(self):
-        """The newest batch's own rows times F_d^-1, without the cancellation in `right`.
+    def weigh(self, products):
+        """sqrt(s) K^-1 sqrt(s) products, in place: (r, k), C-contiguous."""
+        root = self.root if np.ndim(self.root) == 0 else self.root[:, None]
+        products *= root
+        cholesky_solve(self.kernel, products, overwrite=True)
+        products *= root
+        return products
 
-        R_l F_d^-1 = s_l^-1/2 (K^-1)_l sqrt(s) R, (r_l, dim).
-        """
+    def latest_right(self):
+        """The newest batch's own rows times F_d^-1, (r_l, dim): without `right`'s cancellation."""
+        return times_rows(self.latest_weights(), self.rows, self.bias)
+
+    def latest_weights(self):
+        """M with R_l F_d^-1 = M R: M = s_l^-1/2 (K^-1)_l sqrt(s), (r_l, r)."""
         xp = self.xp
         unit = xp.zeros((len(self.rows), self.latest.stop - self.latest.start), self.rows.dtype)
         unit[self.latest] = xp.eye(unit.shape[1], dtype=unit.dtype)
         weights = cholesky_solve(self.kernel, unit, overwrite=True).T
         if np.ndim(self.root):
             weights = weights * (self.root / self.root[self.latest][:, None])
-        return times_rows(weights, self.rows, self.bias)
+        return weights
 
 
 def times_rows(weights, rows, bias):

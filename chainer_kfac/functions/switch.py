@@ -59,7 +59,8 @@ def using(flag: bool = True) -> Iterator[None]:
 def warm_up() -> None:
     """Load every kernel, compiling what is not in the cache, and enable nothing."""
     _nodes()
-    importlib.import_module('chainer_kfac.functions.warp')
+    for name in ('warp', 'row_products'):
+        importlib.import_module('chainer_kfac.functions.' + name)
 
 
 def stock_type(thing) -> type:

@@ -10,14 +10,15 @@ _SYRK = {np.dtype('float32'): blas.ssyrk, np.dtype('float64'): blas.dsyrk}
 _GEMM = {np.dtype('float32'): blas.sgemm, np.dtype('float64'): blas.dgemm}
 
 
-def symmetric_product(x, *, out=None, scale=1.0, accumulate=False):
-    """scale * x^T x (+ out), a symmetric rank-k update: N n^2 operations instead of 2 N n^2.
+def symmetric_product(x, *, out=None, scale=1.0, keep=0.0):
+    """scale * x^T x + keep * out, a symmetric rank-k update: N n^2 operations instead of 2 N n^2.
 
     Args:
         x (array, (N, n), float32/64): rows; copied first unless one of its axes is contiguous.
         out (array, (n, n) or None): C-contiguous, where the result goes.
         scale (float): factor of the product.
-        accumulate (bool): add to ``out``, whose lower triangle is read, instead of replacing it.
+        keep (float): factor of what ``out`` holds, of which the lower triangle is read; with 0 it
+            may hold anything, even NaN.
     Returns:
         array, (n, n): ``out``, or new memory; exactly symmetric, dtype of ``x``.
     Raises:
@@ -29,23 +30,22 @@ def symmetric_product(x, *, out=None, scale=1.0, accumulate=False):
     n = x.shape[1]
     xp = chainer.backend.get_array_module(x)
     if out is None:
-        if accumulate:
-            raise ValueError('accumulate needs out, the array to add to')
+        if keep:
+            raise ValueError('keep needs out, the array to add to')
         out = xp.empty((n, n), x.dtype)
     elif out.shape != (n, n) or out.dtype != x.dtype or not out.flags.c_contiguous:
         raise ValueError('out must be C-contiguous, ({0}, {0}) {1}; got {2} {3}'.format(
             n, x.dtype, out.shape, out.dtype))
-    beta = 1.0 if accumulate else 0.0
     if xp is not np:
-        gpu.symmetric_product(x, out, scale, beta)
+        gpu.symmetric_product(x, out, scale, keep)
     elif x.size:
         # In Fortran's eyes the upper triangle of out^T is the lower one of out. It takes x^T of a
         # C-contiguous x, or x itself if that is the transpose of one, without a copy.
         flipped = x.flags.f_contiguous and not x.flags.c_contiguous
-        _SYRK[x.dtype](scale, x if flipped else x.T, beta=beta, c=out.T, trans=int(flipped),
+        _SYRK[x.dtype](scale, x if flipped else x.T, beta=keep, c=out.T, trans=int(flipped),
                        lower=0, overwrite_c=1)
-    elif not accumulate:
-        out[...] = 0
+    else:
+        out[...] = keep * out if keep else 0
     return mirror_lower(out)
 
 

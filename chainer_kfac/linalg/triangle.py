@@ -5,28 +5,34 @@ The packed order is the upper triangle row by row: (0,0) (0,1) ... (0,n-1) (1,1)
 import chainer
 import numpy as np
 
-_TILE = 128
+_TILE = 256
+_GAP = 64
+"""Bytes between the rows of a tile in scratch memory, so that a column of it fits in the cache."""
 
 
 def mirror_lower(matrix):
     """Copy the strict lower triangle of a square array onto the upper one, in place.
 
-    Works tile by tile on the CPU: a whole transposed pass over a wide matrix misses the cache at
-    every element.
+    Works tile by tile on the CPU, each through scratch memory: a transposed pass over a wide matrix
+    misses the cache at every element, and one whose rows are a power of two apart even in a tile.
     """
     n = len(matrix)
     if chainer.backend.get_array_module(matrix) is not np:
         _gpu_kernels()['mirror'](n, matrix, size=n * n)
         return matrix
-    lower = np.tri(min(n, _TILE), k=-1, dtype=bool)
+    size = min(n, _TILE)
+    lower = np.tri(size, k=-1, dtype=bool)
+    scratch = np.empty((size, size + _GAP // matrix.itemsize), matrix.dtype)
     for start in range(0, n, _TILE):
         stop = min(start + _TILE, n)
         diagonal = matrix[start:stop, start:stop]
         mask = lower[:stop - start, :stop - start]
         diagonal.T[mask] = diagonal[mask]
-        for column in range(stop, n, _TILE):
-            end = min(column + _TILE, n)
-            matrix[start:stop, column:end] = matrix[column:end, start:stop].T
+        for row in range(stop, n, _TILE):
+            end = min(row + _TILE, n)
+            tile = scratch[:end - row, :stop - start]
+            tile[...] = matrix[row:end, start:stop]
+            matrix[start:stop, row:end] = tile.T
     return matrix
 
 

@@ -2,6 +2,7 @@
 import pytest
 
 from chainer_kfac.fisher.cost import (
+    READING,
     WEIGHTS,
     Layer,
     Schedule,
@@ -25,9 +26,12 @@ def test_one_batch_in_sample_space():
     assert expected / 1e9 == pytest.approx(1.59, abs=0.01)
 
 
-def test_decay_in_sample_space():
-    plain = work(ROWS, FC4, ONE_BATCH).flops
-    assert work(ROWS, FC4, ONE_BATCH._replace(decay=True)).flops - plain == 6 * N * n * m
+@pytest.mark.parametrize('window', [1, 4])
+def test_decay_in_sample_space(window):
+    path, r = ROWS._replace(window=window), window * N
+    plain = work(path, FC4, ONE_BATCH).flops
+    assert work(path, FC4, ONE_BATCH._replace(decay=True)).flops - plain == pytest.approx(
+        8 * r * n * m + 8 * r ** 2 * m - 2 * N * n * m)
 
 
 def test_a_window_in_sample_space():
@@ -42,9 +46,12 @@ def test_a_window_in_sample_space():
 def test_dense_inverses():
     schedule = Schedule(factor_interval=10, inverse_interval=100)
     expected = N * (n ** 2 + m ** 2) / 10 + (n ** 3 + m ** 3) / 100 + 2 * n * m * (n + m)
+    squares = 2 * (n ** 2 + m ** 2)
+    expected += squares * READING['product']
     assert work(Path(), FC4, schedule).flops == pytest.approx(expected)
     solve = work(Path(solve=True), FC4, schedule).flops
-    assert expected - solve == pytest.approx(2 / 3 * (n ** 3 + m ** 3) / 100)
+    assert expected - solve == pytest.approx(
+        2 / 3 * (n ** 3 + m ** 3) / 100 - squares * (READING['solve'] - READING['product']))
 
 
 def test_rows_of_a_dense_side_break_even():
@@ -82,6 +89,8 @@ def test_choices_for_the_papers_network():
     assert choose(FC5, often).rows_A
     assert not choose(FC5, often).rows_G
     assert choose(FC4, rarely) == Path(thin=True)
+    assert choose(FC5, rarely) == Path()
+    assert choose(FC5, rarely._replace(inverse_interval=20)) == Path(solve=True)
     assert choose(FC4._replace(rows=2048), rarely) == Path()
     assert choose(FC4._replace(rows=2048), often) == Path(solve=True)
     assert choose(FC4._replace(rows=2048), ONE_BATCH).rows_G

@@ -118,6 +118,33 @@ def test_every_way_on_every_device(xp, kinds):
     problem.check(rows, D + 0.1 * problem.joint(problem.W, problem.b), 1e-10)
 
 
+@pytest.mark.parametrize('n', [40, 10])     # more and fewer outputs than rows are held
+def test_a_window_of_several_batches(xp, n):
+    """Against explicit inverses of the averages: the gradient and the decay, whole or by rows."""
+    rng = np.random.RandomState(0)
+    batches = [(xp.asarray(rng.randn(N, 7)), xp.asarray(rng.randn(N, n) / N)) for N in (9, 5, 9)]
+    windows, averages = (RowWindow(3, bias=True), RowWindow(3)), [None, None]
+    for x, gy in batches:
+        new = factors.linear_A(x, True), factors.linear_G(gy)
+        scales = 1 / len(x), factors.gradient_scale(len(x), len(x))
+        for i, rows in enumerate((x, gy)):
+            windows[i].push(rows, scales[i], 0.6)
+            averages[i] = new[i] if averages[i] is None else 0.6 * new[i] + 0.4 * averages[i]
+    A, G = (window.damped(0.1)[0] for window in windows)
+    dense_A, dense_G = (side_of(average, 0.1, bias=bias)[0]
+                        for average, bias in zip(averages, (True, False), strict=True))
+    W, b = xp.asarray(rng.randn(n, 7)), xp.asarray(rng.randn(n))
+    for decay in (0.0, 0.3):
+        wanted = precondition_rows(dense_G, dense_A, gy, x, scale=0.5, decay=decay, W=W, b=b)
+        for rows in ((None, None), (gy, None), (None, x), (gy, x)):
+            found = precondition_rows(G, A, *rows, scale=0.5, decay=decay, W=W, b=b)
+            for one, other in zip(found, wanted, strict=True):
+                assert_allclose(to_host(one), to_host(other), rtol=1e-9, atol=1e-12)
+    wanted = precondition_dense(dense_G, dense_A, W, b)
+    for one, other in zip(precondition_dense(G, A, W, b), wanted, strict=True):
+        assert_allclose(to_host(one), to_host(other), rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize('loss', [1e-1, 1e-3, 1e-5])
 def test_sample_space_is_stable_in_float32(loss):
     """Where a float32 Cholesky factor of the wide matrix errs by its condition number."""
@@ -159,6 +186,24 @@ def test_the_same_twice():
         again = precondition_rows(G, A, decay=0.1, W=problem.W, b=problem.b, workspace=workspace)
         assert_array_equal(first[0], again[0])
         assert_array_equal(first[1], again[1])
+
+
+@pytest.mark.parametrize('solve', [False, True])
+@pytest.mark.parametrize('with_column', [False, True])
+@pytest.mark.parametrize('bias', [False, True])
+def test_a_few_rows_of_a_wide_side(xp, bias, with_column, solve):
+    rng = np.random.default_rng(0)
+    d, rows = 1100, xp.asarray(rng.standard_normal((3, 1100), 'f'))
+    factor = factors.linear_A(xp.asarray(rng.standard_normal((20, d), 'f')), bias)
+    side, ok = side_of(factor, 0.5, bias=bias, solve=solve)
+    assert ok
+    column = xp.asarray(rng.standard_normal(3, 'f')) if bias and with_column else None
+    joined = np.zeros((3, d + bias))
+    joined[:, :d] = to_host(rows)
+    if column is not None:
+        joined[:, d] = to_host(column)
+    wanted = np.linalg.solve(to_host(factor) + 0.5 * np.eye(d + bias), joined.T).T
+    assert_allclose(to_host(side.right(rows, column)), wanted, atol=1e-3)
 
 
 def test_dense_sides_need_rows():

@@ -34,15 +34,16 @@ def test_symmetric_product(xp, shape, dtype, order):
     out = xp.full((shape[1],) * 2, np.nan, dtype)
     assert symmetric_product(x, out=out, scale=0.5) is out
     assert_allclose(to_host(out), 0.5 * expected, atol=TOLERANCE[dtype] * scale)
-    symmetric_product(x, out=out, scale=2.0, accumulate=True)
+    out[np.triu_indices(len(out), 1)] = np.nan
+    symmetric_product(x, out=out, scale=2.0, keep=0.5)
     assert_array_equal(to_host(out), to_host(out).T)
-    assert_allclose(to_host(out), 2.5 * expected, atol=3 * TOLERANCE[dtype] * scale)
+    assert_allclose(to_host(out), 2.25 * expected, atol=3 * TOLERANCE[dtype] * scale)
 
 
 def test_no_rows_make_a_zero_matrix(xp):
     out = xp.ones((3, 3))
-    symmetric_product(xp.empty((0, 3)), out=out, accumulate=True)
-    assert_array_equal(to_host(out), np.ones((3, 3)))
+    symmetric_product(xp.empty((0, 3)), out=out, keep=0.5)
+    assert_array_equal(to_host(out), np.full((3, 3), 0.5))
     symmetric_product(xp.empty((0, 3)), out=out)
     assert_array_equal(to_host(out), np.zeros((3, 3)))
 
@@ -64,7 +65,7 @@ def test_add_product(xp, k, n, m, dtype):
 
 def test_arguments_that_do_not_fit(xp):
     x = xp.ones((4, 3))
-    for arguments in ({'x': xp.ones(3)}, {'x': x.astype('e')}, {'x': x, 'accumulate': True},
+    for arguments in ({'x': xp.ones(3)}, {'x': x.astype('e')}, {'x': x, 'keep': 1.0},
                       {'x': x, 'out': xp.empty((4, 4))}, {'x': x, 'out': xp.empty((3, 3), 'f')},
                       {'x': x, 'out': xp.empty((6, 6))[::2, ::2]}):
         with pytest.raises(ValueError):

@@ -11,6 +11,7 @@ import small_nets
 from chainer.optimizer_hooks import GradientClipping, WeightDecay
 from numpy.testing import assert_allclose, assert_array_equal
 
+from chainer_kfac import functions
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.optimizers import KFAC
 from chainer_kfac.optimizers.recorder import Recorder
@@ -266,9 +267,11 @@ def test_post_hooks_run_after_the_update(net):
 # What the rows of a layer do not know of
 
 
-def step_of(paths, lossfun, **hyper):
+def step_of(paths, lossfun, *, decay=0.0, **hyper):
     net = small_nets.build('perceptron')
     optimizer = KFAC(paths=paths, lr=0.1, momentum=0, **hyper).setup(net)
+    if decay:
+        optimizer.add_hook(WeightDecay(decay))
     for step in range(2):       # the first one chooses the path
         optimizer.update(lambda s=step: lossfun(net, *small_nets.images(6, seed=s)))
     return np.concatenate([param.array.ravel() for param in net.params()]), optimizer
@@ -315,8 +318,10 @@ def test_other_parts_of_a_gradient_are_not_lost(lossfun):
         assert_allclose(step_of(path, lossfun)[0], wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize('decay', [0.0, 0.1])
+@pytest.mark.parametrize('fast', [False, True])
 @pytest.mark.parametrize('path', ['thin', 'rows'])
-def test_a_gradient_that_rows_replace_is_not_formed(path, monkeypatch):
+def test_a_gradient_that_rows_replace_is_not_formed(path, fast, decay, monkeypatch):
     """Nor missed: the step is that of the formed one."""
     from chainer.functions.connection.linear import LinearGradWeight
 
@@ -327,9 +332,10 @@ def test_a_gradient_that_rows_replace_is_not_formed(path, monkeypatch):
     original = LinearGradWeight.forward
     monkeypatch.setattr(LinearGradWeight, 'forward',
                         lambda *args: formed.append(1) or original(*args))
-    wanted = step_of('inverse', plain)[0]
+    wanted = step_of('inverse', plain, decay=decay)[0]
     assert len(formed) == 4
-    found, optimizer = step_of(path, plain)
+    with functions.using(fast):
+        found, optimizer = step_of(path, plain, decay=decay)
     assert len(formed) == 4 + 3     # not that of fc1 in the second step; fc2 has no bias
     assert_allclose(found, wanted, rtol=1e-6)
     assert all(param.node.requires_grad for param in optimizer.target.params())
