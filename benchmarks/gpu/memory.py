@@ -2,7 +2,9 @@
 import chainer
 
 from benchmarks import rows
+from chainer_kfac import models
 from chainer_kfac.compat import require
+from chainer_kfac.training import memory
 
 NAMES = ('SGD', 'Adam', 'K-FAC', 'K-FAC, weight decay')
 LIMIT = 4e9
@@ -14,7 +16,7 @@ def run(options: dict) -> dict:
     The limit is the pool's own, in this process alone.
 
     Returns:
-        dict: 'batch', 'limit_mb', 'rows': of each 'name', 'fits', and 'peak_mb', what the pool has
+        dict: 'batch', 'limit_mb', 'estimate_mb' (what a training would ask for), 'rows': of each 'name', 'fits', and 'peak_mb', what the pool has
         taken from the card (None where it did not fit).
     """
     cupy = require('cupy', 'measuring memory')
@@ -29,7 +31,8 @@ def run(options: dict) -> dict:
         found.append({'name': name, 'fits': peak is not None, 'peak_mb': peak})
         pool.set_limit(size=0)
         pool.free_all_blocks()
-    return {'batch': 2048, 'limit_mb': LIMIT / 2 ** 20, 'rows': found}
+    return {'batch': 2048, 'limit_mb': LIMIT / 2 ** 20, 'rows': found,
+            'estimate_mb': memory.needed('kfac', models.LeNet5(), 2048, (3, 28, 28)) / 2 ** 20}
 
 
 def _peak(name, device, pool):

@@ -1,17 +1,21 @@
-"""`Convolution2DFunction` on compiled kernels, with Chainer's results within float32 rounding."""
+"""`Convolution2DFunction` on compiled kernels, with Chainer's results within float32 rounding.
+
+On a GPU it is done by `convolution_gpu`.
+"""
 import chainer
 import numpy as np
+from chainer.backends import cuda
 from chainer.functions.connection import convolution_2d as stock
 from chainer.utils.conv import get_conv_outsize
 
+from chainer_kfac.functions import convolution_gpu, threads
 from chainer_kfac.functions import convolution_kernels as kernels
 from chainer_kfac.functions import convolution_plan as plans
-from chainer_kfac.functions import threads
 from chainer_kfac.functions.layout import channels_first, channels_last, compilable, readable
 
 
 class Convolution2DFunction(stock.Convolution2DFunction):
-    """Chainer's node; float32 NumPy arrays go through the kernels, all else Chainer's own way.
+    """Chainer's node; float32 NumPy and CuPy arrays go through the kernels, all else Chainer's way.
 
     Where the backward pass must itself be differentiable it is Chainer's own too. Elsewhere it is
     done in this node, without nodes for each of its parts, which function hooks would see.
@@ -29,20 +33,39 @@ class Convolution2DFunction(stock.Convolution2DFunction):
         self.retain_inputs((0, 1))
         return convolve(x, w, b, geometry),
 
+    def _forward_gpu_core(self, x, W, b):
+        # Without groups and without cuDNN, Chainer's own way comes by here.
+        if not self._is_for_gpu(x, W):
+            return super()._forward_gpu_core(x, W, b)
+        return convolution_gpu.convolve(x, W, b, self._geometry(x.shape, W.shape)),
+
     def backward(self, indexes, grad_outputs):
         x, w = (variable.raw_array for variable in self.get_retained_inputs())
         gy = grad_outputs[0].raw_array
-        if chainer.config.enable_backprop or not compilable(self, x, w, gy):
+        if compilable(self, x, w, gy):
+            of_input, of_weight = input_gradient, weight_gradient
+        elif self._is_for_gpu(x, w, gy) and not chainer.should_use_cudnn('>=auto'):
+            of_input = convolution_gpu.input_gradient
+            of_weight = convolution_gpu.weight_gradient
+        else:
+            return super().backward(indexes, grad_outputs)
+        if chainer.config.enable_backprop:
             return super().backward(indexes, grad_outputs)
         geometry = self._geometry(x.shape, w.shape)
         gradients = {}
         if 0 in indexes:
-            gradients[0] = input_gradient(gy, w, geometry)
+            gradients[0] = of_input(gy, w, geometry)
         if 1 in indexes:
-            gradients[1], gradients[2] = weight_gradient(x, gy, geometry)
+            gradients[1], gradients[2] = of_weight(x, gy, geometry)
         elif 2 in indexes:
             gradients[2] = gy.sum(axis=(2, 3)).sum(axis=0)
         return [chainer.Variable(gradients[i]) for i in indexes]
+
+    def _is_for_gpu(self, *arrays):
+        """Whether `convolution_gpu` takes these arrays, in the dense layout of channels first."""
+        return (self.groups == 1 and all(layout is None for layout in self.input_layouts)
+                and all(isinstance(a, cuda.ndarray) and a.dtype == np.float32 and a.size
+                        for a in arrays))
 
     def _geometry(self, x_shape, w_shape):
         size, window = tuple(x_shape[2:]), tuple(w_shape[2:])

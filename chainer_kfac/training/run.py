@@ -12,7 +12,7 @@ from chainer.training import extensions
 
 from chainer_kfac import functions
 from chainer_kfac.exceptions import DivergedError
-from chainer_kfac.training import builders, record, run_directory
+from chainer_kfac.training import builders, memory, record, run_directory
 from chainer_kfac.training import device as devices
 from chainer_kfac.training.config import RunConfig
 from chainer_kfac.training.extensions import (
@@ -54,7 +54,8 @@ def run(config: RunConfig, directory: str | os.PathLike, *, force: bool = False,
     Returns:
         dict: the content of ``result.json``.
     Raises:
-        ConfigError, DataError: what cannot be built; nothing has been written then.
+        ConfigError, DataError: what cannot be built, or does not fit on the GPU; nothing has been
+            written then.
         RunDirectoryError: the directory belongs to another run or process, or cannot be written.
         DivergedError: a loss or parameter became NaN or infinite; ``diverged.json`` says when.
         Interrupted: a signal came; there is a snapshot of the step that it let finish.
@@ -96,6 +97,7 @@ class _Job:
         n_train = len(self.data.source.train_x)
         self.stop = Stop(builders.epochs(config, n_train))
         self.model = builders.model(config, int(self.data.source.train_t.max()) + 1)
+        memory.check(config, self.model, self.data.train, device)
         self.model.to_device(device)
         self.best = BestEpoch(self.model if self.data.test is not None else None)
         self.memory = PeakMemory()

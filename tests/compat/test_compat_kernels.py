@@ -1,4 +1,4 @@
-"""Every CUDA kernel in Chainer's source compiles with the compiler that CuPy brings; no GPU needed.
+"""Every CUDA kernel in Chainer's source and in ours compiles with CuPy's compiler; no GPU needed.
 
 The kernels are found in the syntax tree: calls of ``cuda.elementwise`` whose arguments are
 constants. Each is compiled for single and double precision, and for half precision where Chainer
@@ -15,7 +15,7 @@ import chainer
 import numpy as np
 import pytest
 
-import chainer_kfac  # noqa: F401  (patches the kernels that need it)
+import chainer_kfac  # (patches the kernels that need it)
 
 if importlib.util.find_spec('cupy') is None:
     pytest.skip('no GPU, and CuPy is not installed', allow_module_level=True)
@@ -35,8 +35,8 @@ HEADERS = ''.join('#include <cupy/{}>\n'.format(name) for name in (
 
 def constant_kernels():
     """``(module, line, arguments, keywords)`` of the elementwise kernels."""
-    root = Path(chainer.__file__).parent
-    for path in sorted(root.rglob('*.py')):
+    roots = [Path(package.__file__).parent for package in (chainer, chainer_kfac)]
+    for root, path in ((root, path) for root in roots for path in sorted(root.rglob('*.py'))):
         name = '.'.join(path.relative_to(root.parent).with_suffix('').parts)
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith('cuda.elementwise'):

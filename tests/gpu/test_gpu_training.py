@@ -4,7 +4,6 @@ import json
 import chainer
 import numpy as np
 import pytest
-from chainer.training import extensions
 
 from chainer_kfac import training
 from chainer_kfac.exceptions import ConfigError
@@ -61,24 +60,6 @@ def test_a_stopped_run_goes_on(xp, optimizer, tmp_path):
     assert [entry['epoch'] for entry in parts] == [1, 2]
     for key in ('main/loss', 'validation/main/loss'):
         assert parts[-1][key] == pytest.approx(whole[-1][key], rel=1e-6 if xp is np else 1e-2)
-
-
-@pytest.mark.gpu
-def test_data_lives_on_the_card(tmp_path):
-    import cupy
-    seen = []
-    original = extensions.Evaluator.__init__
-
-    def spy(self, iterator, *args, **kwargs):
-        seen.append(iterator)
-        original(self, iterator, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extensions.Evaluator, '__init__', spy)
-        training.run(config(cupy), tmp_path, progress='none')
-    x, t = next(seen[0]) if seen[0].reset() is None else None
-    assert isinstance(x, cupy.ndarray)
-    assert isinstance(t, cupy.ndarray)
 
 
 @pytest.mark.gpu
