@@ -1,44 +1,89 @@
 """The scripts in ``jobscripts/``, which are submitted as they are.
 
-``python -m chainer_kfac.jobs.committed`` writes them; what they train is chosen by variables.
+``python -m chainer_kfac.jobs.committed`` writes them. What they train is chosen by variables of the
+environment, since neither hyperparameters nor a user's folders belong into them.
 """
+import dataclasses
 import pathlib
 
 from chainer_kfac import resources
 from chainer_kfac.jobs import catalogue
 from chainer_kfac.jobs.description import JobDescription
 from chainer_kfac.jobs.dialects import DIALECTS
+from chainer_kfac.jobs.dialects.base import Dialect
+from chainer_kfac.jobs.dialects.sites import Abci, Ito, Tsubame
 from chainer_kfac.jobs.rendering import render
-from chainer_kfac.sweeps import plan
+from chainer_kfac.jobs.requests import CELLS
 
 _SWEEP = ('--profile', '"${PROFILE:-auto}"', '${DATASET:+--dataset "$DATASET"}',
           '--seeds', '"${SEEDS:-1}"')
-_FOLDERS = {'slurm': 'slurm', 'pbs': 'openpbs', 'pbs/torque': 'torque'}
-"""Folder in ``jobscripts/`` -> dialect."""
+_SUBMIT = {'slurm': '{variable} sbatch jobscripts/{path}',
+           'pbs': 'qsub -v {variable} jobscripts/{path}',
+           'pbs/torque': 'qsub -v {variable} jobscripts/{path}',
+           'sites/abci': 'qsub -P GROUP -v {variable} jobscripts/{path}',
+           'sites/tsubame': 'qsub -g GROUP -v {variable} jobscripts/{path}',
+           'sites/ito': 'pjsub -x {variable} jobscripts/{path}'}
+"""Folder in ``jobscripts/`` -> how its scripts are submitted."""
+_EXAMPLE = """\
+An example that was not run on that machine: compare its resources with the machine's manual."""
 
 
 def jobs() -> dict[str, JobDescription]:
     """The descriptions by the name of their script."""
-    def variables(*names):
-        return {'variables': names}
+    sweeps = {name: catalogue.sweep(name, _SWEEP, catalogue.cell_tasks(load('table1')),
+                                    variables=('PROFILE', 'DATASET', 'SEEDS'))
+              for name, load in CELLS.items()}
     return {
         'train': catalogue.train('"${CONFIG:-experiments/quickstart.yaml}"',
-                                 **variables('CONFIG')),
-        'table1': catalogue.sweep('table1', _SWEEP, catalogue.cell_tasks(plan.load('table1')),
-                                  **variables('PROFILE', 'DATASET', 'SEEDS')),
-        'search-worker': catalogue.workers(8, ['${EXP_KEY:+--exp-key "$EXP_KEY"}'],
-                                           **variables('EXP_KEY')),
+                                 variables=('CONFIG',)),
+        **sweeps,
+        'search-worker': catalogue.workers(8, ['${EXP_KEY:+--exp-key "$EXP_KEY" --until-done}'],
+                                           variables=('EXP_KEY',)),
         'search-driver': catalogue.driver(
             ['--optimizer', '"${OPTIMIZER:-kfac}"', '--batch', '"${BATCH:-2048}"',
              '--trials', '"${TRIALS:-100}"', '--profile', '"${PROFILE:-paper}"'],
-            **variables('OPTIMIZER', 'BATCH', 'TRIALS', 'PROFILE')),
+            variables=('OPTIMIZER', 'BATCH', 'TRIALS', 'PROFILE')),
+    }
+
+
+def _sites() -> dict[str, tuple[Dialect, dict[str, JobDescription]]]:
+    """Folder -> dialect, and jobs that fill its nodes."""
+    def fitted(one, all_of_them):
+        return {'table1': dataclasses.replace(jobs()['table1'], **one),
+                'train': dataclasses.replace(jobs()['train'], ranks_per_node=None, **all_of_them)}
+    return {
+        'sites/abci': (Abci(), fitted(
+            {'queue': 'rt_HG', 'cpus_per_rank': 8},
+            {'queue': 'rt_HF', 'nodes': 2, 'gpus_per_node': 8, 'cpus_per_rank': 24,
+             'directives': ('-v USE_SSH=1',)})),
+        'sites/tsubame': (Tsubame(), fitted(
+            {'cpus_per_rank': 8}, {'nodes': 2, 'gpus_per_node': 4, 'cpus_per_rank': 48})),
+        'sites/ito': (Ito(), fitted(
+            {'gpus_per_node': 4, 'ranks_per_node': None, 'cpus_per_rank': 9},
+            {'nodes': 2, 'gpus_per_node': 4, 'cpus_per_rank': 9})),
     }
 
 
 def scripts() -> dict[str, str]:
     """The text of each script by its path below ``jobscripts/``."""
-    return {'{}/{}.sh'.format(folder, name): render(job, DIALECTS[dialect])
-            for folder, dialect in _FOLDERS.items() for name, job in jobs().items()}
+    folders = {'slurm': (DIALECTS['slurm'], jobs()), 'pbs': (DIALECTS['openpbs'], jobs()),
+               'pbs/torque': (DIALECTS['torque'], jobs()), **_sites()}
+    texts = {}
+    for folder, (dialect, its_jobs) in folders.items():
+        for name, job in its_jobs.items():
+            path = '{}/{}.sh'.format(folder, name)
+            about = [job.about]
+            if folder.startswith('sites/'):
+                about.append(_EXAMPLE)
+            about.append('Reads {} and jobscripts/env.sh, as in'.format(', '.join(job.variables)))
+            about.append('  ' + _SUBMIT[folder].format(
+                path=path, variable=_VALUES[job.variables[0]]))
+            texts[path] = render(dataclasses.replace(job, about='\n'.join(about)), dialect)
+    return texts
+
+
+_VALUES = {'CONFIG': 'CONFIG=experiments/quickstart.yaml', 'PROFILE': 'PROFILE=short',
+           'EXP_KEY': 'EXP_KEY=kfac-bs2048-paper-cifar10', 'OPTIMIZER': 'OPTIMIZER=adam'}
 
 
 def write(folder: pathlib.Path) -> None:

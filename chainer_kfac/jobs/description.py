@@ -100,6 +100,16 @@ class JobDescription:
         """Processes of the job."""
         return self.nodes * self.ranks_per_node
 
+    @property
+    def is_array(self) -> bool:
+        """Whether it falls into several parts."""
+        return len(self.tasks) > 1
+
+    @property
+    def has_arguments(self) -> bool:
+        """Whether those parts have words of their own."""
+        return self.is_array and any(self.tasks)
+
 
 def hours(seconds: int) -> str:
     """``H:MM:SS``, which every scheduler takes."""

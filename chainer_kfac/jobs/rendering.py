@@ -100,7 +100,7 @@ def _timer(job):
 
 def _tasks(job):
     """The further words of each task, as an array of the shell."""
-    if len(job.tasks) == 1 or not any(job.tasks):
+    if not job.has_arguments:
         return None
     lines = ['    {}) arguments=({}) ;;'.format(number, ' '.join(words))
              for number, words in enumerate(job.tasks, 1)]
@@ -110,10 +110,7 @@ def _tasks(job):
 
 def _command(job):
     words = ['exec', *(['"${launch[@]}"'] if job.trains else []), *job.command]
-    if len(job.tasks) == 1:
-        words += job.tasks[0]
-    elif any(job.tasks):
-        words.append('"${arguments[@]}"')
+    words += ['"${arguments[@]}"'] if job.has_arguments else job.tasks[0]
     lines = [_INDENT + words[0]]
     for each in _with_values(words[1:]):
         if len(lines[-1]) + len(each) + 3 > WIDTH:

@@ -132,6 +132,6 @@ class Search:
             *self.overrides, '--optimizer', self.optimizer, '--batch', self.batch_size,
             '--trials', self.trials, '--profile', profile.name, '--dataset', dataset, *common),
             **resources)
-        workers = catalogue.workers(self.workers, words(*common), **resources)
+        workers = catalogue.workers(self.workers, words(*common, '--until-done'), **resources)
         place = os.path.join(self.root, 'search', exp_key)
         return [Order(driver, ((place,),)), Order(workers, ((place,),) * self.workers)]

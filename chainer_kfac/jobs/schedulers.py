@@ -49,6 +49,7 @@ class Scheduler(abc.ABC):
 
     def check(self, script: str | os.PathLike, cwd: str | os.PathLike) -> None:
         """Raise SubmitError if the scheduler would take the script and never run it."""
+        return
 
     @abc.abstractmethod
     def submit(self, script: str | os.PathLike, cwd: str | os.PathLike) -> str:

@@ -67,12 +67,10 @@ def _write(job, folder, scheduler):
 
 
 def _parts(order, job_id, scheduler):
-    array = len(order.job.tasks) > 1
-    return [record.Part(order.job.name, number,
-                        scheduler.task_id(job_id, number) if array else job_id, ' '.join(words),
-                        runs)
-            for number, (words, runs) in enumerate(
-                zip(order.job.tasks, order.runs, strict=True), 1)]
+    for number, (words, runs) in enumerate(
+            zip(order.job.tasks, order.runs, strict=True), 1):
+        part_id = scheduler.task_id(job_id, number) if order.job.is_array else job_id
+        yield record.Part(order.job.name, number, part_id, ' '.join(words), runs)
 
 
 def _take_back(jobs, scheduler):

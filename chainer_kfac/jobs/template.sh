@@ -18,7 +18,9 @@ trap 'warned=1; [ -z "$pid" ] || kill -USR1 "$pid"' USR1  # the time is nearly u
 trap 'ended=1; [ -n "$pid" ] || exit 143' TERM            # the command has got it as well
 
 @environment@
-command -v chainer-kfac >/dev/null || fail @nocommand@
+command -v chainer-kfac >/dev/null ||
+    fail @nocommand@
+
 # As many threads as a process has cores.
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
@@ -45,11 +47,10 @@ code=0
 wait "$pid" || code=$?
 pid=''
 
-# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal.
+# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal. 3: it goes on elsewhere.
 [ -z "$ended" ] || exit 143
 if [ -z "$warned" ] || @finished@; then exit "$code"; fi
 [ "$restarts" -lt "$most" ] || fail "not done after $restarts restarts"
 echo "@name@: the time is up, to be continued (exit code $code)"
 clean
 @again@
-exit 75

@@ -1,5 +1,7 @@
 #!/bin/bash
 # The driver of a search.
+# Reads OPTIMIZER, BATCH, TRIALS, PROFILE and jobscripts/env.sh, as in
+#   qsub -v OPTIMIZER=adam jobscripts/pbs/search-driver.sh
 #PBS -N kfac-driver
 #PBS -l select=1:ncpus=1:mpiprocs=1
 #PBS -l walltime=24:00:00
@@ -30,7 +32,9 @@ set +u
 source jobscripts/env.sh
 set -u
 trap - ERR
-command -v chainer-kfac >/dev/null || fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+command -v chainer-kfac >/dev/null ||
+    fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+
 # As many threads as a process has cores.
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
@@ -55,7 +59,7 @@ code=0
 wait "$pid" || code=$?
 pid=''
 
-# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal.
+# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal. 3: it goes on elsewhere.
 [ -z "$ended" ] || exit 143
 if [ -z "$warned" ] || [ "$code" -le 2 ]; then exit "$code"; fi
 [ "$restarts" -lt "$most" ] || fail "not done after $restarts restarts"
@@ -66,7 +70,7 @@ variables+=,OPTIMIZER=${OPTIMIZER:-}
 variables+=,BATCH=${BATCH:-}
 variables+=,TRIALS=${TRIALS:-}
 variables+=,PROFILE=${PROFILE:-}
-next=$(qsub -v "$variables" "$0") ||
-    fail 'qsub does not continue it: submit it again'
+script=$0
+next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-driver: continued as $next"
-exit 75
+exit 3

@@ -1,5 +1,7 @@
 #!/bin/bash
 # Workers of a search.
+# Reads EXP_KEY and jobscripts/env.sh, as in
+#   qsub -v EXP_KEY=kfac-bs2048-paper-cifar10 jobscripts/pbs/search-worker.sh
 #PBS -N kfac-worker
 #PBS -J 1-8
 #PBS -l select=1:ncpus=4:mpiprocs=1:ngpus=1
@@ -8,7 +10,7 @@
 #PBS -j oe
 
 run() {
-    exec "${launch[@]}" chainer-kfac worker ${EXP_KEY:+--exp-key "$EXP_KEY"}
+    exec "${launch[@]}" chainer-kfac worker ${EXP_KEY:+--exp-key "$EXP_KEY" --until-done}
 }
 
 # The rest is the same for every job: where and how that is run, and what becomes of it.
@@ -32,7 +34,9 @@ set +u
 source jobscripts/env.sh
 set -u
 trap - ERR
-command -v chainer-kfac >/dev/null || fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+command -v chainer-kfac >/dev/null ||
+    fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+
 # As many threads as a process has cores.
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
@@ -91,7 +95,7 @@ code=0
 wait "$pid" || code=$?
 pid=''
 
-# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal.
+# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal. 3: it goes on elsewhere.
 [ -z "$ended" ] || exit 143
 if [ -z "$warned" ] || [ "$code" -eq 1 ] || [ "$code" -eq 2 ]; then exit "$code"; fi
 [ "$restarts" -lt "$most" ] || fail "not done after $restarts restarts"
@@ -99,7 +103,8 @@ echo "kfac-worker: the time is up, to be continued (exit code $code)"
 clean
 variables=KFAC_RESTARTS=$((restarts + 1)),KFAC_TASK=$task
 variables+=,EXP_KEY=${EXP_KEY:-}
-next=$(sed '/^#PBS -J /d' "$0" | qsub -v "$variables") ||
-    fail 'qsub does not continue it: submit it again'
+script=$(mktemp)  # without the array: PBS takes none of one part
+sed '/^#PBS -J /d' "$0" > "$script"
+next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-worker: continued as $next"
-exit 75
+exit 3

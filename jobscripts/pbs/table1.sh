@@ -1,5 +1,7 @@
 #!/bin/bash
 # The cells of Table 1.
+# Reads PROFILE, DATASET, SEEDS and jobscripts/env.sh, as in
+#   qsub -v PROFILE=short jobscripts/pbs/table1.sh
 #PBS -N kfac-table1
 #PBS -J 1-9
 #PBS -l select=1:ncpus=4:mpiprocs=1:ngpus=1
@@ -45,7 +47,9 @@ set +u
 source jobscripts/env.sh
 set -u
 trap - ERR
-command -v chainer-kfac >/dev/null || fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+command -v chainer-kfac >/dev/null ||
+    fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+
 # As many threads as a process has cores.
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
@@ -104,7 +108,7 @@ code=0
 wait "$pid" || code=$?
 pid=''
 
-# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal.
+# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal. 3: it goes on elsewhere.
 [ -z "$ended" ] || exit 143
 if [ -z "$warned" ] || [ "$code" -le 2 ]; then exit "$code"; fi
 [ "$restarts" -lt "$most" ] || fail "not done after $restarts restarts"
@@ -114,7 +118,8 @@ variables=KFAC_RESTARTS=$((restarts + 1)),KFAC_TASK=$task
 variables+=,PROFILE=${PROFILE:-}
 variables+=,DATASET=${DATASET:-}
 variables+=,SEEDS=${SEEDS:-}
-next=$(sed '/^#PBS -J /d' "$0" | qsub -v "$variables") ||
-    fail 'qsub does not continue it: submit it again'
+script=$(mktemp)  # without the array: PBS takes none of one part
+sed '/^#PBS -J /d' "$0" > "$script"
+next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-table1: continued as $next"
-exit 75
+exit 3

@@ -1,5 +1,7 @@
 #!/bin/bash
 # The driver of a search.
+# Reads OPTIMIZER, BATCH, TRIALS, PROFILE and jobscripts/env.sh, as in
+#   OPTIMIZER=adam sbatch jobscripts/slurm/search-driver.sh
 #SBATCH --job-name=kfac-driver
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -36,7 +38,9 @@ set +u
 source jobscripts/env.sh
 set -u
 trap - ERR
-command -v chainer-kfac >/dev/null || fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+command -v chainer-kfac >/dev/null ||
+    fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+
 # As many threads as a process has cores.
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
@@ -54,11 +58,11 @@ code=0
 wait "$pid" || code=$?
 pid=''
 
-# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal.
+# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal. 3: it goes on elsewhere.
 [ -z "$ended" ] || exit 143
 if [ -z "$warned" ] || [ "$code" -le 2 ]; then exit "$code"; fi
 [ "$restarts" -lt "$most" ] || fail "not done after $restarts restarts"
 echo "kfac-driver: the time is up, to be continued (exit code $code)"
 clean
 scontrol requeue "$job" || fail 'SLURM does not requeue it: submit it again'
-exit 75
+exit 3

@@ -1,5 +1,7 @@
 #!/bin/bash
 # Workers of a search.
+# Reads EXP_KEY and jobscripts/env.sh, as in
+#   EXP_KEY=kfac-bs2048-paper-cifar10 sbatch jobscripts/slurm/search-worker.sh
 #SBATCH --job-name=kfac-worker
 #SBATCH --array=1-8
 #SBATCH --nodes=1
@@ -13,7 +15,7 @@
 #SBATCH --output=%x.%A_%a.log
 
 run() {
-    exec "${launch[@]}" chainer-kfac worker ${EXP_KEY:+--exp-key "$EXP_KEY"}
+    exec "${launch[@]}" chainer-kfac worker ${EXP_KEY:+--exp-key "$EXP_KEY" --until-done}
 }
 
 # The rest is the same for every job: where and how that is run, and what becomes of it.
@@ -37,7 +39,9 @@ set +u
 source jobscripts/env.sh
 set -u
 trap - ERR
-command -v chainer-kfac >/dev/null || fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+command -v chainer-kfac >/dev/null ||
+    fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+
 # As many threads as a process has cores.
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
@@ -79,11 +83,11 @@ code=0
 wait "$pid" || code=$?
 pid=''
 
-# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal.
+# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal. 3: it goes on elsewhere.
 [ -z "$ended" ] || exit 143
 if [ -z "$warned" ] || [ "$code" -eq 1 ] || [ "$code" -eq 2 ]; then exit "$code"; fi
 [ "$restarts" -lt "$most" ] || fail "not done after $restarts restarts"
 echo "kfac-worker: the time is up, to be continued (exit code $code)"
 clean
 scontrol requeue "$job" || fail 'SLURM does not requeue it: submit it again'
-exit 75
+exit 3

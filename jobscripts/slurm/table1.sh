@@ -1,5 +1,7 @@
 #!/bin/bash
 # The cells of Table 1.
+# Reads PROFILE, DATASET, SEEDS and jobscripts/env.sh, as in
+#   PROFILE=short sbatch jobscripts/slurm/table1.sh
 #SBATCH --job-name=kfac-table1
 #SBATCH --array=1-9
 #SBATCH --nodes=1
@@ -50,7 +52,9 @@ set +u
 source jobscripts/env.sh
 set -u
 trap - ERR
-command -v chainer-kfac >/dev/null || fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+command -v chainer-kfac >/dev/null ||
+    fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+
 # As many threads as a process has cores.
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
@@ -92,11 +96,11 @@ code=0
 wait "$pid" || code=$?
 pid=''
 
-# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal.
+# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal. 3: it goes on elsewhere.
 [ -z "$ended" ] || exit 143
 if [ -z "$warned" ] || [ "$code" -le 2 ]; then exit "$code"; fi
 [ "$restarts" -lt "$most" ] || fail "not done after $restarts restarts"
 echo "kfac-table1: the time is up, to be continued (exit code $code)"
 clean
 scontrol requeue "$job" || fail 'SLURM does not requeue it: submit it again'
-exit 75
+exit 3

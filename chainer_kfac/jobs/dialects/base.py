@@ -19,6 +19,12 @@ if [ $((nodes * ranks_per_node)) -gt 1 ]; then
     done
 fi"""
 
+_HOSTS = """\
+nodes=@nodes@ ranks_per_node=@ranks@ each_node=(env)  # as asked for above
+export KFAC_NODES=$nodes KFAC_RANKS_PER_NODE=$ranks_per_node
+if [ "$nodes" -gt 1 ]; then
+    each_node=(mpirun@options@ --map-by ppr:1:node -n "$nodes")
+fi"""
 
 CONTINUED = 'continued'
 """File among the logs of a job: a line for each part that goes on under another number."""
@@ -57,7 +63,11 @@ class Dialect(abc.ABC):
 
     @abc.abstractmethod
     def again(self, job: JobDescription) -> str:
-        """Shell: has the scheduler run this part of the job once more."""
+        """Shell: has the scheduler run this part of the job once more, and exits.
+
+        Not with 75, for which SLURM may be set up to run a job again by itself: each job would
+        then go on twice.
+        """
 
 
 def fill(template: str, gaps: dict[str, str | None]) -> str:
@@ -77,6 +87,17 @@ def fill(template: str, gaps: dict[str, str | None]) -> str:
 def mpirun(options: str = '') -> str:
     """Shell: sets launch to Open MPI's mpirun with further options."""
     return fill(_MPIRUN, {'options': options})
+
+
+def mpirun_hosts(job: JobDescription, options: str = '') -> str:
+    """Shell: sets each_node to the same, once a node, and states what was asked for."""
+    return fill(_HOSTS, {'nodes': str(job.nodes), 'ranks': str(job.ranks_per_node),
+                         'options': options})
+
+
+def pass_on(job: JobDescription) -> str | None:
+    """Shell: adds what the job's command reads from its environment to variables."""
+    return '\n'.join('variables+=,{0}=${{{0}:-}}'.format(name) for name in job.variables) or None
 
 
 def quoted(text: str) -> str:

@@ -2,46 +2,51 @@
 import shlex
 
 from chainer_kfac.jobs.description import JobDescription, hours
-from chainer_kfac.jobs.dialects.base import CONTINUED, Dialect, fill, mpirun, quoted
+from chainer_kfac.jobs.dialects.base import (
+    CONTINUED,
+    Dialect,
+    fill,
+    mpirun,
+    mpirun_hosts,
+    pass_on,
+    quoted,
+)
 
 _IDENTITY = """\
 @id@threads=@threads@ restarts=${KFAC_RESTARTS:-0}"""
 
-_HOSTS = """\
-nodes=@nodes@ ranks_per_node=@ranks@ each_node=(env)  # as asked for above
-export KFAC_NODES=$nodes KFAC_RANKS_PER_NODE=$ranks_per_node
-if [ "$nodes" -gt 1 ]; then
-    each_node=(mpirun --hostfile "$PBS_NODEFILE" --map-by ppr:1:node -n "$nodes")
-fi"""
+_HOSTFILE = ' --hostfile "$PBS_NODEFILE"'
 
 _AGAIN = """\
 variables=KFAC_RESTARTS=$((restarts + 1))@task@
 @variables@
-next=$(@source@qsub -v "$variables"@script@) ||
-    fail 'qsub does not continue it: submit it again'
+@script@
+next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "@name@: continued as $next"
-@note@"""
+@note@
+exit 3"""
 
-_ARRAY_SOURCE = "sed '/^#PBS -{} /d' \"$0\" | "
-"""A part of an array goes on as a job of its own, for an array of one PBS refuses."""
+_ARRAY_SCRIPT = """\
+script=$(mktemp)  # without the array: PBS takes none of one part
+sed '/^#PBS -@option@ /d' "$0" > "$script\""""
 
 
 class OpenPbs(Dialect):
     """OpenPBS and PBS Professional: resources as ``select=``."""
 
     name, prefix, workdir = 'openpbs', '#PBS', '"${PBS_O_WORKDIR:-.}"'
-    array_option, array_variable = 'J', 'PBS_ARRAY_INDEX'
+    array_option, array_variable, account_option = 'J', 'PBS_ARRAY_INDEX', 'A'
 
     def options(self, job: JobDescription) -> list[str]:
         return [
             '-N ' + job.name,
-            *(['-{} 1-{}'.format(self.array_option, len(job.tasks))] if _is_array(job) else []),
+            *(['-{} 1-{}'.format(self.array_option, len(job.tasks))] if job.is_array else []),
             *self.resources(job),
             '-l walltime=' + hours(job.walltime),
             '-r y',
             '-j oe',
             *(['-o ' + quoted(job.logs + '/')] if job.logs else []),
-            *(['-A ' + job.account] if job.account else []),
+            *(['-{} {}'.format(self.account_option, job.account)] if job.account else []),
             *(['-q ' + job.queue] if job.queue else [])]
 
     def resources(self, job: JobDescription) -> list[str]:
@@ -54,7 +59,7 @@ class OpenPbs(Dialect):
 
     def identity(self, job: JobDescription) -> str:
         parts = []
-        if _is_array(job):
+        if job.is_array:
             parts.append('task=${{KFAC_TASK:-${{{}:?is not set: submit this script as an array}}}}'
                          .format(self.array_variable))
         if job.trains:
@@ -63,24 +68,22 @@ class OpenPbs(Dialect):
                                 'threads': str(job.cpus_per_rank)})
 
     def hosts(self, job: JobDescription) -> str:
-        return fill(_HOSTS, {'nodes': str(job.nodes), 'ranks': str(job.ranks_per_node)})
+        return mpirun_hosts(job, _HOSTFILE)
 
     def launch(self, job: JobDescription) -> str:
-        return mpirun(' --hostfile "$PBS_NODEFILE"')
+        return mpirun(_HOSTFILE)
 
     def again(self, job: JobDescription) -> str:
-        array = _is_array(job)
+        array = job.is_array
         note = None
         if job.logs:
             note = 'echo "{} {} $next" >> {}'.format(job.name, '$task' if array else '1',
                                                      shlex.quote(job.logs + '/' + CONTINUED))
         return fill(_AGAIN, {
-            'name': job.name, 'note': note,
-            'task': ',KFAC_TASK=$task' if array else '',
-            'source': _ARRAY_SOURCE.format(self.array_option) if array else '',
-            'script': '' if array else ' "$0"',
-            'variables': '\n'.join('variables+=,{0}=${{{0}:-}}'.format(name)
-                                   for name in job.variables) or None})
+            'name': job.name, 'note': note, 'task': ',KFAC_TASK=$task' if array else '',
+            'script': fill(_ARRAY_SCRIPT, {'option': self.array_option}) if array
+                      else 'script=$0',
+            'variables': pass_on(job)})
 
 
 class Torque(OpenPbs):
@@ -93,7 +96,3 @@ class Torque(OpenPbs):
         request = 'nodes={}:ppn={}'.format(job.nodes, job.ranks_per_node * job.cpus_per_rank)
         return ['-l ' + request + (':gpus={}'.format(job.gpus_per_node) if job.gpus_per_node
                                    else '')]
-
-
-def _is_array(job):
-    return len(job.tasks) > 1

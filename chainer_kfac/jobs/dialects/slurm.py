@@ -21,7 +21,8 @@ if [ $((nodes * ranks_per_node)) -gt 1 ]; then
 fi"""
 
 _AGAIN = """\
-scontrol requeue "$job" || fail 'SLURM does not requeue it: submit it again'"""
+scontrol requeue "$job" || fail 'SLURM does not requeue it: submit it again'
+exit 3"""
 
 
 class Slurm(Dialect):
@@ -31,11 +32,12 @@ class Slurm(Dialect):
     needs_timer = False
 
     def options(self, job: JobDescription) -> list[str]:
-        array = len(job.tasks) > 1
-        log = '{}%x.{}.log'.format(job.logs + '/' if job.logs else '', '%A_%a' if array else '%j')
+        log = '%x.{}.log'.format('%A_%a' if job.is_array else '%j')
+        if job.logs:
+            log = '{}/{}'.format(job.logs, log)
         return [
             '--job-name=' + job.name,
-            *(['--array=1-{}'.format(len(job.tasks))] if array else []),
+            *(['--array=1-{}'.format(len(job.tasks))] if job.is_array else []),
             '--nodes={}'.format(job.nodes),
             '--ntasks-per-node={}'.format(job.ranks_per_node),
             '--cpus-per-task={}'.format(job.cpus_per_rank),
@@ -49,9 +51,9 @@ class Slurm(Dialect):
             *(['--partition=' + job.queue] if job.queue else [])]
 
     def identity(self, job: JobDescription) -> str:
-        number = _ARRAY_ID if len(job.tasks) > 1 else 'job=$SLURM_JOB_ID'
-        return fill(_IDENTITY, {'id': number + (' task=$SLURM_ARRAY_TASK_ID' if any(job.tasks)
-                                                and len(job.tasks) > 1 else '')})
+        number = _ARRAY_ID if job.is_array else 'job=$SLURM_JOB_ID'
+        return fill(_IDENTITY, {'id': number + (' task=$SLURM_ARRAY_TASK_ID' if job.has_arguments
+                                                else '')})
 
     def hosts(self, job: JobDescription) -> str:
         return _HOSTS

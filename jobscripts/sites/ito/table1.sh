@@ -1,0 +1,129 @@
+#!/bin/bash
+# The cells of Table 1.
+# An example that was not run on that machine: compare its resources with the machine's manual.
+# Reads PROFILE, DATASET, SEEDS and jobscripts/env.sh, as in
+#   pjsub -x PROFILE=short jobscripts/sites/ito/table1.sh
+#PJM -N kfac-table1
+#PJM --bulk --sparam 1-9
+#PJM -L rscunit=ito-b
+#PJM -L rscgrp=ito-g-4
+#PJM -L vnode=1
+#PJM -L vnode-core=36
+#PJM -L elapse=24:00:00
+#PJM -j
+#PJM -X
+
+run() {
+    case $task in
+        1) arguments=(--optimizer momentum_sgd --batch 128) ;;
+        2) arguments=(--optimizer momentum_sgd --batch 512) ;;
+        3) arguments=(--optimizer momentum_sgd --batch 2048) ;;
+        4) arguments=(--optimizer adam --batch 128) ;;
+        5) arguments=(--optimizer adam --batch 512) ;;
+        6) arguments=(--optimizer adam --batch 2048) ;;
+        7) arguments=(--optimizer kfac --batch 128) ;;
+        8) arguments=(--optimizer kfac --batch 512) ;;
+        9) arguments=(--optimizer kfac --batch 2048) ;;
+        *) fail "there is no task $task" ;;
+    esac
+    exec "${launch[@]}" chainer-kfac table1 --profile "${PROFILE:-auto}" \
+        ${DATASET:+--dataset "$DATASET"} --seeds "${SEEDS:-1}" "${arguments[@]}"
+}
+
+# The rest is the same for every job: where and how that is run, and what becomes of it.
+set -euo pipefail
+fail() { echo "kfac-table1: $1" >&2; exit 2; }
+most=100  # times that a job is continued: one that gets nowhere ends some day
+job=$PJM_JOBID restarts=${KFAC_RESTARTS:-0} threads=9
+task=${KFAC_TASK:-${PJM_BULKNUM:?is not set: submit this with pjsub}}
+job+=-$task
+
+warned='' ended='' pid=''
+trap 'warned=1; [ -z "$pid" ] || kill -USR1 "$pid"' USR1  # the time is nearly up
+trap 'ended=1; [ -n "$pid" ] || exit 143' TERM            # the command has got it as well
+
+cd "$PJM_O_WORKDIR"
+# Modules, virtual environment, addresses. They may read variables that are not set.
+[ -f jobscripts/env.sh ] || fail 'no jobscripts/env.sh: copy env.sh.example to it and edit it'
+trap 'fail "$(basename "${BASH_SOURCE[0]}"), line $LINENO: $BASH_COMMAND"' ERR
+set +u
+# shellcheck source=/dev/null
+source jobscripts/env.sh
+set -u
+trap - ERR
+command -v chainer-kfac >/dev/null ||
+    fail 'no chainer-kfac on the PATH: activate its virtual environment in jobscripts/env.sh'
+
+# As many threads as a process has cores.
+export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
+export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
+
+nodes=1 ranks_per_node=4 each_node=(env)  # as asked for above
+export KFAC_NODES=$nodes KFAC_RANKS_PER_NODE=$ranks_per_node
+if [ "$nodes" -gt 1 ]; then
+    each_node=(mpirun --mca plm_rsh_agent /bin/pjrsh -machinefile "$PJM_O_NODEINF" --map-by ppr:1:node -n "$nodes")
+fi
+
+# The images on the nodes' own disks: a copy for this job, removed at its end.
+images=pfnet/chainer/cifar
+shared=${CHAINER_DATASET_ROOT:-$HOME/.chainer/dataset}
+scratch=${KFAC_SCRATCH:-${TMPDIR:-/tmp}}/kfac-${job//[^0-9A-Za-z]/-}
+if [ -d "$shared/$images" ]; then
+    # shellcheck disable=SC2016
+    if "${each_node[@]}" bash -c 'mkdir -p "$2" && cp -R "$1" "$2"' copy \
+            "$shared/$images" "$scratch/${images%/*}"; then
+        export CHAINER_DATASET_ROOT=$scratch
+    else
+        echo "no copy of the images in $scratch: they are read from $shared" >&2
+    fi
+fi
+
+launch=(env)  # one process needs no MPI
+if [ $((nodes * ranks_per_node)) -gt 1 ]; then
+    # Open MPI's; bound to cores, all threads of a process would share one
+    launch=(mpirun --bind-to none --mca plm_rsh_agent /bin/pjrsh -machinefile "$PJM_O_NODEINF")
+    launch+=(--map-by "ppr:$ranks_per_node:node" -n $((nodes * ranks_per_node)))
+    for name in $(compgen -e); do  # other nodes get no variable by themselves
+        case $name in
+            PATH | LD_* | PYTHON* | CHAINER* | KFAC_* | *_NUM_THREADS | CUDA_* | NCCL_*)
+                launch+=(-x "$name") ;;
+        esac
+    done
+fi
+
+# No warning of this scheduler can be relied on, so the script gives it to itself.
+( trap 'kill "$nap"; exit' TERM
+  sleep 86100 & nap=$!  # the walltime above less 300 s
+  wait "$nap"; kill -USR1 $$ ) &
+timer=$!
+
+clean() {
+    trap - EXIT
+    kill "$timer" 2>/dev/null || true
+    "${each_node[@]}" rm -rf "$scratch" || true
+}
+trap clean EXIT
+
+run &
+pid=$!
+wait "$pid" || true  # comes back early when there is a signal
+while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done
+code=0
+wait "$pid" || code=$?
+pid=''
+
+# 0 done, 1 a run failed, 2 something to mend, more: ended by a signal. 3: it goes on elsewhere.
+[ -z "$ended" ] || exit 143
+if [ -z "$warned" ] || [ "$code" -le 2 ]; then exit "$code"; fi
+[ "$restarts" -lt "$most" ] || fail "not done after $restarts restarts"
+echo "kfac-table1: the time is up, to be continued (exit code $code)"
+clean
+variables=KFAC_RESTARTS=$((restarts + 1)),KFAC_TASK=$task
+variables+=,PROFILE=${PROFILE:-}
+variables+=,DATASET=${DATASET:-}
+variables+=,SEEDS=${SEEDS:-}
+script=$(mktemp)  # without the bulk job
+sed '/^#PJM --bulk/d' "$0" > "$script"
+next=$(pjsub -x "$variables" "$script") || fail 'pjsub does not continue it: submit it again'
+echo "kfac-table1: continued: $next"
+exit 3
