@@ -9,6 +9,7 @@ _KINDS = ('Validation: {}, after each epoch. Train: mean over the batches of the
           'with dropout.')
 _RULE = ('Hyperparameters: of Table 1{}; at batch {} between those, on a straight line over '
          'log2(batch size) of log h, for momentum, beta1 and beta2 of log(1 - h).')
+NOTHING = 'no epoch yet'
 _IMAGES = {'test': 'the test images', 'holdout': 'held-out training images'}
 
 
@@ -21,26 +22,23 @@ def subtitle(study, series: Sequence) -> str:
     """Data set, profile with its epochs, and seeds: 'CIFAR-10, profile short (20 epochs), seed 0'.
 
     Args:
-        study (Study): for what no run tells.
-        series (sequence of Series): those of the figure.
+        study (Study): whose runs say what the data and the profile are.
+        series (sequence of Series): those of the figure, whose seeds are named.
     """
-    runs = [run for each in series for run in each.runs]
-    labels = rows.common([each.row['dataset'] for each in series if each.row['dataset']])
-    epochs = rows.common([run.config['epochs'] for run in runs])
-    parts = [labels or str(study.table['dataset']), 'profile {}'.format(study.table['profile'])]
-    if epochs:
-        parts[1] += ' ({} epochs)'.format(epochs)
-    return ', '.join([*parts, _seeds(series)])
+    labels = rows.common([each.row['dataset'] for each in study.series if each.row['dataset']])
+    epochs = rows.common([run.config['epochs'] for each in study.series for run in each.runs])
+    return '{}, profile {} ({} epochs), {}'.format(
+        labels or study.table['dataset'], study.table['profile'], epochs, _seeds(series))
 
 
 def _seeds(series):
-    sets = {tuple(run.config['seed'] for run in each.runs) for each in series if each.runs}
-    if len(sets) == 1:
-        seeds, = sets
-        return 'seed{} {}'.format('s' if len(seeds) > 1 else '', ', '.join(map(str, seeds)))
-    counts = sorted(map(len, sets)) or [0]
-    return '{} to {} seeds'.format(counts[0], counts[-1]) if counts[0] < counts[-1] else (
-        '{} seed{}, not the same everywhere'.format(counts[0], 's' if counts[0] > 1 else ''))
+    """'seed 0', 'seeds 0, 1, 2', or how many where that is not the same in each cell."""
+    found = [[run.config['seed'] for run in each.runs] for each in series if each.runs]
+    if not found:
+        return 'no run yet'
+    if all(seeds == found[0] for seeds in found):
+        return 'seed{} {}'.format('s' if len(found[0]) > 1 else '', ', '.join(map(str, found[0])))
+    return '{} to {} seeds'.format(min(map(len, found)), max(map(len, found)))
 
 
 def notes(study, series: Sequence, seeds: str, end: str) -> list[str]:

@@ -5,6 +5,7 @@ A page has, from the top, a title, a line about data, protocol and seeds, legend
 import contextlib
 import io
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 from chainer_kfac.compat import require
@@ -89,6 +90,22 @@ def page(width: float, heights: Sequence[float], columns: int, title: str, subti
     axes = figure.subplots(len(heights), columns, squeeze=False, sharex=sharex, sharey=sharey,
                            gridspec_kw={'height_ratios': heights})
     return figure, axes
+
+
+def log_ticks(axis) -> None:
+    """Number the ticks of a logarithmic x axis once its limits are known, as densely as fits."""
+    ticker = require('matplotlib.ticker', PURPOSE)
+    low, high = axis.get_xlim()
+    decades = math.log10(high / low)
+    steps = (1, 2, 5) if decades < 1.5 else (1, 3) if decades < 2.9 else (1,)
+    axis.xaxis.set_major_locator(ticker.LogLocator(subs=steps))
+    axis.xaxis.set_major_formatter('{x:,g}')
+    axis.xaxis.set_minor_formatter(ticker.NullFormatter())
+
+
+def say(axis, text: str) -> None:
+    """Write a text in the middle of an empty panel."""
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha='center', va='center', color=GREY)
 
 
 def render(figure) -> dict[str, bytes]:

@@ -31,6 +31,8 @@ def figure(study):
                 lines.draw(accuracy, x, curve, getattr(curve, kind),
                            {**style, **lines.of_kind(kind)})
             lines.draw(gap, x, curve, curve.gap, style)
+    if not any(each.curves for each in series):
+        drawing.say(accuracy, captions.NOTHING)
     accuracy.set_ylabel('accuracy')
     gap.axhline(0, color=drawing.GREY, linewidth=0.6)
     gap.set_ylabel('train − validation')

@@ -33,15 +33,16 @@ def courses(study):
         column[0].set_title(table1_text.NAMES[optimizer], loc='left', weight='bold')
         for axis, (name, (_, scale)) in zip(column, _AXES.items(), strict=True):
             axis.set_xscale(scale)
-            axis.xaxis.set_major_formatter('{x:,g}')
             for series in study.of(optimizer):
                 _course(axis, name, series, lines.of_batch_size(series.cell.batch_size, sizes))
             if not any(series.curves for series in study.of(optimizer)):
-                _say_nothing_is_there(axis)
-    for row, (label, _) in zip(axes, _AXES.values(), strict=True):
+                drawing.say(axis, captions.NOTHING)
+    for row, (label, scale) in zip(axes, _AXES.values(), strict=True):
         row[0].set_ylabel('accuracy')
         for axis in row:
             axis.set_xlabel(label)
+            if scale == 'log':
+                drawing.log_ticks(axis)
     return page
 
 
@@ -52,11 +53,6 @@ def _course(axis, name, series, style):
             x = [seconds / 60 for seconds in x]
         for kind in ('train', 'validation'):
             lines.draw(axis, x, curve, getattr(curve, kind), {**style, **lines.of_kind(kind)})
-
-
-def _say_nothing_is_there(axis):
-    axis.text(0.5, 0.5, 'no run yet', transform=axis.transAxes, ha='center', va='center',
-              color=drawing.GREY)
 
 
 def ends(study):
