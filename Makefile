@@ -40,7 +40,7 @@ MONGO :=
 # $(call flag,name,value): --name value, or nothing where the value is empty
 flag = $(if $(strip $(2)),--$(1) $(2))
 
-.PHONY: help install test lint bench doctor cupy-audit table1 study figure2 search
+.PHONY: help install test lint bench doctor cupy-audit table1 study figure2 notebooks search
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ study: $(INSTALLED) ## each optimizer at batch 128, 256, ..., 2048 (variables as
 figure2: $(INSTALLED) ## draw Figure 2 and the study from the runs that are there (PROFILE DATASET HPARAMS FROM)
 	$(KFAC) figure2 $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
 	    $(call flag,hparams,$(HPARAMS)) $(call flag,from,$(FROM))
+
+notebooks: $(INSTALLED) ## execute the notebooks on the committed results
+	$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False notebooks/*.ipynb
 
 search: $(INSTALLED) ## search hyperparameters (OPTIMIZER BATCH TRIALS PROFILE DATASET JOBS MONGO)
 	$(KFAC) search $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \

