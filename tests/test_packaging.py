@@ -25,9 +25,9 @@ def test_an_installed_package_has_all_that_a_clone_has(tmp_path):
     built = tmp_path / 'lib'
     subprocess.run([sys.executable, 'setup.py', '-q', 'build_py', '--build-lib', str(built)],
                    cwd=ROOT, check=True, capture_output=True)
-    shipped = [path for folder in ('chainer_kfac', 'experiments')
+    shipped = [path for folder in ('chainer_kfac', 'experiments', 'jobscripts')
                for path in (ROOT / folder).rglob('*')
-               if path.is_file() and '__pycache__' not in path.parts]
+               if path.is_file() and '__pycache__' not in path.parts and path.name != 'env.sh']
     for path in shipped:
         name = path.relative_to(ROOT)
         copy = built / (name if name.parts[0] == 'chainer_kfac' else Path('chainer_kfac') / name)

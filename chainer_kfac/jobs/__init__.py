@@ -1,0 +1,1 @@
+"""Jobs for the schedulers of clusters: one description, rendered in each dialect, and submitted."""

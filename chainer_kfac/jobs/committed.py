@@ -50,7 +50,7 @@ def _sites() -> dict[str, tuple[Dialect, dict[str, JobDescription]]]:
     """Folder -> dialect, and jobs that fill its nodes."""
     def fitted(one, all_of_them):
         return {'table1': dataclasses.replace(jobs()['table1'], **one),
-                'train': dataclasses.replace(jobs()['train'], ranks_per_node=None, **all_of_them)}
+                'train': dataclasses.replace(jobs()['train'], **all_of_them)}
     return {
         'sites/abci': (Abci(), fitted(
             {'queue': 'rt_HG', 'cpus_per_rank': 8},
@@ -59,7 +59,7 @@ def _sites() -> dict[str, tuple[Dialect, dict[str, JobDescription]]]:
         'sites/tsubame': (Tsubame(), fitted(
             {'cpus_per_rank': 8}, {'nodes': 2, 'gpus_per_node': 4, 'cpus_per_rank': 48})),
         'sites/ito': (Ito(), fitted(
-            {'gpus_per_node': 4, 'ranks_per_node': None, 'cpus_per_rank': 9},
+            {'gpus_per_node': 4, 'cpus_per_rank': 9},
             {'nodes': 2, 'gpus_per_node': 4, 'cpus_per_rank': 9})),
     }
 

@@ -63,17 +63,15 @@ class JobDescription:
     endless: bool = False
 
     def __post_init__(self):
-        if self.ranks_per_node is None:
-            object.__setattr__(self, 'ranks_per_node', max(1, self.gpus_per_node))
         for flag, value, least in (('nodes', self.nodes, 1),
                                    ('gpus-per-node', self.gpus_per_node, 0),
-                                   ('ranks-per-node', self.ranks_per_node, 1),
+                                   ('ranks-per-node', self.per_node, 1),
                                    ('cpus-per-rank', self.cpus_per_rank, 1),
                                    ('time', self.walltime, 60)):
             if value < least:
                 raise ConfigError('--{} must be at least {}, got {}{}'.format(
                     flag, least, value, ' seconds' if flag == 'time' else ''))
-        if self.gpus_per_node and self.ranks_per_node != self.gpus_per_node:
+        if self.gpus_per_node and self.per_node != self.gpus_per_node:
             raise ConfigError('--ranks-per-node must be --gpus-per-node, {}, because each process '
                               'has a GPU of its own, got {}: leave it out'.format(
                                   self.gpus_per_node, self.ranks_per_node))
@@ -96,9 +94,9 @@ class JobDescription:
         return min(LONGEST_WARNING, self.walltime // 4)
 
     @property
-    def ranks(self) -> int:
-        """Processes of the job."""
-        return self.nodes * self.ranks_per_node
+    def per_node(self) -> int:
+        """MPI processes a node."""
+        return max(1, self.gpus_per_node) if self.ranks_per_node is None else self.ranks_per_node
 
     @property
     def is_array(self) -> bool:

@@ -91,7 +91,7 @@ def mpirun(options: str = '') -> str:
 
 def mpirun_hosts(job: JobDescription, options: str = '') -> str:
     """Shell: sets each_node to the same, once a node, and states what was asked for."""
-    return fill(_HOSTS, {'nodes': str(job.nodes), 'ranks': str(job.ranks_per_node),
+    return fill(_HOSTS, {'nodes': str(job.nodes), 'ranks': str(job.per_node),
                          'options': options})
 
 

@@ -50,8 +50,8 @@ class OpenPbs(Dialect):
             *(['-q ' + job.queue] if job.queue else [])]
 
     def resources(self, job: JobDescription) -> list[str]:
-        chunk = 'ncpus={}:mpiprocs={}'.format(job.ranks_per_node * job.cpus_per_rank,
-                                              job.ranks_per_node)
+        chunk = 'ncpus={}:mpiprocs={}'.format(job.per_node * job.cpus_per_rank,
+                                              job.per_node)
         if job.gpus_per_node:
             chunk += ':ngpus={}'.format(job.gpus_per_node)
         return ['-l select={}:{}'.format(job.nodes, chunk),
@@ -93,6 +93,6 @@ class Torque(OpenPbs):
     array_option, array_variable = 't', 'PBS_ARRAYID'
 
     def resources(self, job: JobDescription) -> list[str]:
-        request = 'nodes={}:ppn={}'.format(job.nodes, job.ranks_per_node * job.cpus_per_rank)
+        request = 'nodes={}:ppn={}'.format(job.nodes, job.per_node * job.cpus_per_rank)
         return ['-l ' + request + (':gpus={}'.format(job.gpus_per_node) if job.gpus_per_node
                                    else '')]

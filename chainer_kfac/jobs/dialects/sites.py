@@ -25,7 +25,7 @@ class Tsubame(Dialect):
     name, prefix, workdir = 'tsubame', '#$', '"$SGE_O_WORKDIR"'
 
     def options(self, job: JobDescription) -> list[str]:
-        node = {1: 'gpu_1', 4: 'node_f'}[job.gpus_per_node]
+        node = {0: 'cpu_4', 1: 'gpu_1', 4: 'node_f'}[job.gpus_per_node]
         return ['-N ' + job.name,
                 *(['-t 1-{}'.format(len(job.tasks))] if job.is_array else []),
                 '-l {}={}'.format(node, job.nodes),
@@ -33,8 +33,12 @@ class Tsubame(Dialect):
                 '-r y', '-j y', '-cwd']
 
     def identity(self, job: JobDescription) -> str:
-        return ('job=$JOB_ID-$SGE_TASK_ID restarts=${{RESTARTED:-0}} threads={}'
-                .format(job.cpus_per_rank) + (' task=$SGE_TASK_ID' if job.has_arguments else ''))
+        parts = ['threads={}'.format(job.cpus_per_rank), 'restarts=${RESTARTED:-0}']
+        if job.has_arguments:
+            parts.append('task=$SGE_TASK_ID')
+        if job.trains:
+            parts.append('job=$JOB_ID-$SGE_TASK_ID')
+        return ' '.join(parts)
 
     def hosts(self, job: JobDescription) -> str:
         return mpirun_hosts(job)
@@ -60,11 +64,11 @@ class Ito(Dialect):
                 '-L elapse=' + hours(job.walltime), '-j', '-X']
 
     def identity(self, job: JobDescription) -> str:
-        lines = ['job=$PJM_JOBID restarts=${{KFAC_RESTARTS:-0}} threads={}'.format(
-            job.cpus_per_rank)]
+        lines = ['threads={} restarts=${{KFAC_RESTARTS:-0}}'.format(job.cpus_per_rank)]
         if job.is_array:
             lines.append('task=${KFAC_TASK:-${PJM_BULKNUM:?is not set: submit this with pjsub}}')
-            lines.append('job+=-$task')
+        if job.trains:
+            lines.append('job=$PJM_JOBID' + ('-$task' if job.is_array else ''))
         return '\n'.join(lines)
 
     def hosts(self, job: JobDescription) -> str:

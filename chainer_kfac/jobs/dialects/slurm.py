@@ -39,7 +39,7 @@ class Slurm(Dialect):
             '--job-name=' + job.name,
             *(['--array=1-{}'.format(len(job.tasks))] if job.is_array else []),
             '--nodes={}'.format(job.nodes),
-            '--ntasks-per-node={}'.format(job.ranks_per_node),
+            '--ntasks-per-node={}'.format(job.per_node),
             '--cpus-per-task={}'.format(job.cpus_per_rank),
             *(['--gres=gpu:{}'.format(job.gpus_per_node)] if job.gpus_per_node else []),
             '--time=' + hours(job.walltime),

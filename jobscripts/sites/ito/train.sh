@@ -20,7 +20,8 @@ run() {
 set -euo pipefail
 fail() { echo "kfac-train: $1" >&2; exit 2; }
 most=100  # times that a job is continued: one that gets nowhere ends some day
-job=$PJM_JOBID restarts=${KFAC_RESTARTS:-0} threads=9
+threads=9 restarts=${KFAC_RESTARTS:-0}
+job=$PJM_JOBID
 
 warned='' ended='' pid=''
 trap 'warned=1; [ -z "$pid" ] || kill -USR1 "$pid"' USR1  # the time is nearly up

@@ -32,7 +32,7 @@ run() {
 set -euo pipefail
 fail() { echo "kfac-table1: $1" >&2; exit 2; }
 most=100  # times that a job is continued: one that gets nowhere ends some day
-job=$JOB_ID-$SGE_TASK_ID restarts=${RESTARTED:-0} threads=8 task=$SGE_TASK_ID
+threads=8 restarts=${RESTARTED:-0} task=$SGE_TASK_ID job=$JOB_ID-$SGE_TASK_ID
 
 warned='' ended='' pid=''
 trap 'warned=1; [ -z "$pid" ] || kill -USR1 "$pid"' USR1  # the time is nearly up
