@@ -129,14 +129,11 @@ class Check:
             return True
         left = self._end - time.monotonic()
         why = None
-        if step.on_a_card and self._args.dry_run:
-            why = 'needs a card'
+        if self._args.dry_run and step.dry:
+            why = step.dry
         elif left < step.least:
             why = 'no time left: {:.0f} s of the {:.0f} s that it needs'.format(left, step.least)
-        elif step.name == 'data' and self._args.dry_run:
-            why = 'the digits stand in'
-        elif not self._args.dry_run and not self._has_data() and (
-                step.data or step.name == 'data' and self._args.data is None):
+        elif self._lacks_data(step):
             why = 'CIFAR-10 is not in the cache: give --data'
         if why is None:
             entry = self._outcome(step, min(step.seconds, left), self._out)
@@ -173,11 +170,13 @@ class Check:
                 'out': str(out), 'root': str(args.root.absolute()), 'jobs': args.jobs,
                 'data': None if args.data is None else str(args.data.absolute())}
 
-    def _has_data(self):
-        """Whether CIFAR-10 is in the cache that the steps use."""
+    def _lacks_data(self, step):
+        """Whether a step needs CIFAR-10, which is not there and cannot be made."""
+        if self._args.dry_run or not (step.data or step.name == 'data' and not self._args.data):
+            return False
         root = Path(self._environment.get(
             'CHAINER_DATASET_ROOT', Path.home() / '.chainer/dataset'))
-        return (root / 'pfnet/chainer/cifar/cifar-10.npz').exists()
+        return not (root / 'pfnet/chainer/cifar/cifar-10.npz').exists()
 
     def _versions(self):
         code = ('import json; from benchmarks import main; print(json.dumps(main.versions()))')

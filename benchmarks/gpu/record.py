@@ -2,12 +2,14 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 from benchmarks.gpu import page
 from benchmarks.gpu.steps import NAMES
 
 FORMAT = 1
+_FOLDERS = re.compile(r'(?<![\w.:])/(?:[\w.+@-]+/)+')
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,7 +56,7 @@ class Record:
     def write(self) -> None:
         """Write ``report.json`` and ``report.md``, each whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        report = self.report()
+        report = without_folders(self.report())
         _replace(self.folder / 'report.json', json.dumps(report, indent=1) + '\n')
         _replace(self.folder / 'report.md', page.markdown(report))
 
@@ -68,6 +70,15 @@ def code_digest() -> str:
                 digest.update(path.relative_to(ROOT).as_posix().encode() + b'\0')
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def without_folders(content):
+    """The same with the absolute paths in its texts cut down to the last name."""
+    if isinstance(content, str):
+        return _FOLDERS.sub('', content)
+    if isinstance(content, dict):
+        return {key: without_folders(value) for key, value in content.items()}
+    return [without_folders(each) for each in content] if isinstance(content, list) else content
 
 
 def _replace(path, text):

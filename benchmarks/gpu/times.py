@@ -17,10 +17,10 @@ def run(options: dict, batch: int) -> dict:
         the mean of steps that are queued one after the other as in training.
     """
     if options['dry_run']:
-        batch, rounds, count = 4, 2, 2
+        names, batch, rounds, count = ('SGD', 'K-FAC', 'augmentation'), 2, 2, 1
     else:
-        rounds, count = ROUNDS, IN_A_ROW
-    built = rows.build(NAMES, batch, options['device'])
+        names, rounds, count = NAMES, ROUNDS, IN_A_ROW
+    built = rows.build(names, batch, options['device'])
     found = measure.summary(measure.run(built, rounds))
     for row, said in zip(built, found, strict=True):
         if row.name != 'augmentation' and len(row.parts) == 1:
