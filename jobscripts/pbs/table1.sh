@@ -118,7 +118,7 @@ variables=KFAC_RESTARTS=$((restarts + 1)),KFAC_TASK=$task
 variables+=,PROFILE=${PROFILE:-}
 variables+=,DATASET=${DATASET:-}
 variables+=,SEEDS=${SEEDS:-}
-script=$(mktemp)  # without the array: PBS takes none of one part
+script=$(mktemp)  # this part alone, which is no array
 sed '/^#PBS -J /d' "$0" > "$script"
 next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-table1: continued as $next"

@@ -26,6 +26,10 @@ if [ "$nodes" -gt 1 ]; then
     each_node=(mpirun@options@ --map-by ppr:1:node -n "$nodes")
 fi"""
 
+_ALONE = """\
+script=$(mktemp)  # this part alone, which is no array
+sed '/^@line@ /d' "$0" > "$script\""""
+
 CONTINUED = 'continued'
 """File among the logs of a job: a line for each part that goes on under another number."""
 
@@ -93,6 +97,15 @@ def mpirun_hosts(job: JobDescription, options: str = '') -> str:
     """Shell: sets each_node to the same, once a node, and states what was asked for."""
     return fill(_HOSTS, {'nodes': str(job.nodes), 'ranks': str(job.per_node),
                          'options': options})
+
+
+def script_of_part(job: JobDescription, line: str) -> str:
+    """Shell: sets script to the file that runs one part of a job.
+
+    Args:
+        line (str): what the directive that makes the job an array starts with.
+    """
+    return fill(_ALONE, {'line': line}) if job.is_array else 'script=$0'
 
 
 def pass_on(job: JobDescription) -> str | None:

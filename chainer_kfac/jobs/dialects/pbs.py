@@ -10,6 +10,7 @@ from chainer_kfac.jobs.dialects.base import (
     mpirun_hosts,
     pass_on,
     quoted,
+    script_of_part,
 )
 
 _IDENTITY = """\
@@ -25,10 +26,6 @@ next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submi
 echo "@name@: continued as $next"
 @note@
 exit 3"""
-
-_ARRAY_SCRIPT = """\
-script=$(mktemp)  # without the array: PBS takes none of one part
-sed '/^#PBS -@option@ /d' "$0" > "$script\""""
 
 
 class OpenPbs(Dialect):
@@ -81,8 +78,7 @@ class OpenPbs(Dialect):
                                                      shlex.quote(job.logs + '/' + CONTINUED))
         return fill(_AGAIN, {
             'name': job.name, 'note': note, 'task': ',KFAC_TASK=$task' if array else '',
-            'script': fill(_ARRAY_SCRIPT, {'option': self.array_option}) if array
-                      else 'script=$0',
+            'script': script_of_part(job, '#PBS -' + self.array_option),
             'variables': pass_on(job)})
 
 

@@ -1,13 +1,12 @@
 """Clusters with words of their own, for the examples in ``jobscripts/sites/``."""
 from chainer_kfac.jobs.description import JobDescription, hours
-from chainer_kfac.jobs.dialects.base import Dialect, fill, mpirun, mpirun_hosts, pass_on
+from chainer_kfac.jobs.dialects.base import Dialect, fill, mpirun, mpirun_hosts, pass_on, script_of_part
 from chainer_kfac.jobs.dialects.pbs import OpenPbs
 
 _PJM_AGAIN = """\
 variables=KFAC_RESTARTS=$((restarts + 1))@task@
 @variables@
-script=$(mktemp)  # without the bulk job
-sed '/^#PJM --bulk/d' "$0" > "$script"
+@script@
 next=$(pjsub -x "$variables" "$script") || fail 'pjsub does not continue it: submit it again'
 echo "@name@: continued: $next"
 exit 3"""
@@ -79,4 +78,5 @@ class Ito(Dialect):
 
     def again(self, job: JobDescription) -> str:
         return fill(_PJM_AGAIN, {'name': job.name, 'variables': pass_on(job),
+                                 'script': script_of_part(job, '#PJM --bulk'),
                                  'task': ',KFAC_TASK=$task' if job.is_array else ''})

@@ -103,7 +103,7 @@ echo "kfac-worker: the time is up, to be continued (exit code $code)"
 clean
 variables=KFAC_RESTARTS=$((restarts + 1)),KFAC_TASK=$task
 variables+=,EXP_KEY=${EXP_KEY:-}
-script=$(mktemp)  # without the array: PBS takes none of one part
+script=$(mktemp)  # this part alone, which is no array
 sed '/^#PBS -t /d' "$0" > "$script"
 next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-worker: continued as $next"

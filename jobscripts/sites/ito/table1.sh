@@ -122,8 +122,8 @@ variables=KFAC_RESTARTS=$((restarts + 1)),KFAC_TASK=$task
 variables+=,PROFILE=${PROFILE:-}
 variables+=,DATASET=${DATASET:-}
 variables+=,SEEDS=${SEEDS:-}
-script=$(mktemp)  # without the bulk job
-sed '/^#PJM --bulk/d' "$0" > "$script"
+script=$(mktemp)  # this part alone, which is no array
+sed '/^#PJM --bulk /d' "$0" > "$script"
 next=$(pjsub -x "$variables" "$script") || fail 'pjsub does not continue it: submit it again'
 echo "kfac-table1: continued: $next"
 exit 3

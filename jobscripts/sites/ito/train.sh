@@ -105,8 +105,7 @@ echo "kfac-train: the time is up, to be continued (exit code $code)"
 clean
 variables=KFAC_RESTARTS=$((restarts + 1))
 variables+=,CONFIG=${CONFIG:-}
-script=$(mktemp)  # without the bulk job
-sed '/^#PJM --bulk/d' "$0" > "$script"
+script=$0
 next=$(pjsub -x "$variables" "$script") || fail 'pjsub does not continue it: submit it again'
 echo "kfac-train: continued: $next"
 exit 3
