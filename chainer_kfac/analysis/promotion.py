@@ -1,16 +1,16 @@
 """Copies of finished runs and searches for ``results/``.
 
-A run keeps its configuration, log, result, spectra and figures, and no snapshots. What is promoted
-is committed, so a result never changes in silence: an equal one is left alone and a different one
-is refused. Everything is looked at before the first file is copied.
+A run keeps its configuration, log, result, spectra and figures, and no snapshots; one that diverged
+is a result too. What is promoted is committed, so a result never changes in silence: an equal one is
+left alone and a different one is refused. Everything is looked at before the first file is copied.
 """
 import pathlib
 
 from chainer_kfac.analysis import promoted_search, runs
 from chainer_kfac.exceptions import RunDirectoryError
-from chainer_kfac.training.run_directory import CONFIG, LOG, RESULT, SPECTRA
+from chainer_kfac.training.run_directory import CONFIG, DIVERGED, LOG, RESULT, SPECTRA
 
-_NAMES = (CONFIG, LOG, RESULT, SPECTRA)
+_NAMES = (CONFIG, LOG, RESULT, DIVERGED, SPECTRA)
 _FIGURES = ('.svg', '.pdf', '.png')
 _DRAWN = (*_FIGURES, '.html')
 
@@ -59,7 +59,7 @@ def _relative(directory, root):
 
 def _files_of_run(directory):
     run = runs.read(directory)
-    if run.state not in ('finished', 'stopped'):
+    if run.state not in ('finished', 'stopped', 'diverged'):
         raise RunDirectoryError('{} is {}{}: only finished runs are promoted'.format(
             directory, run.state, ', ' + run.reason if run.reason else ''))
     return {path.name: path.read_bytes() for path in sorted(directory.iterdir())

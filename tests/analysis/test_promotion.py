@@ -75,6 +75,13 @@ def test_unfinished_runs_are_refused(write_run, promote, tmp_path):
     assert not (tmp_path / 'results').exists()
 
 
+def test_a_run_that_diverged_is_a_result_too(write_run, promote, tmp_path):
+    directory = write_run('adam', 128, finished=False)
+    (directory / 'diverged.json').write_text('{"reason": "main/loss is nan"}')
+    promote(directory)
+    assert files(tmp_path / 'results' / PLACE) == ['config.yaml', 'diverged.json', 'log']
+
+
 def test_no_run_directory_and_another_root_are_refused(write_run, promote, tmp_path):
     with pytest.raises(RunDirectoryError, match='not a run directory'):
         promote(tmp_path / 'runs/nothing')
