@@ -37,10 +37,14 @@ HPARAMS :=
 FROM :=
 TRIALS :=
 MONGO :=
+# For a cluster: make submit SCHEDULER=slurm BATCH="128 512 2048" OPTIMIZER=kfac GPUS=1
+SCHEDULER :=
+NODES :=
+GPUS :=
 # $(call flag,name,value): --name value, or nothing where the value is empty
 flag = $(if $(strip $(2)),--$(1) $(2))
 
-.PHONY: help install test lint bench doctor cupy-audit table1 study figure2 notebooks search
+.PHONY: help install test lint bench doctor cupy-audit table1 study figure2 notebooks search submit
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -96,3 +100,9 @@ search: $(INSTALLED) ## search hyperparameters (OPTIMIZER BATCH TRIALS PROFILE D
 	$(KFAC) search $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \
 	    $(call flag,trials,$(TRIALS)) $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
 	    $(call flag,workers,$(JOBS)) $(if $(strip $(MONGO)),--mongo '$(MONGO)')
+
+submit: $(INSTALLED) ## hand table1 to a scheduler (SCHEDULER NODES GPUS, and the variables of table1)
+	$(KFAC) submit table1 $(call flag,scheduler,$(SCHEDULER)) $(call flag,nodes,$(NODES)) \
+	    $(call flag,gpus-per-node,$(GPUS)) $(call flag,profile,$(PROFILE)) \
+	    $(call flag,dataset,$(DATASET)) $(call flag,seeds,$(SEEDS)) \
+	    $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) $(call flag,hparams,$(HPARAMS))

@@ -8,8 +8,8 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 DATA = {'experiments': ('*.yaml',), 'jobscripts': ('*/*.sh', 'env.sh.example')}
-"""Folders beside the package that an installed package needs too (chainer_kfac/resources.py), but not
-a user's own jobscripts/env.sh."""
+"""Folders beside the package that an installed package needs too (chainer_kfac/resources.py);
+not the user's own jobscripts/env.sh."""
 
 
 class BuildWithData(build_py):

@@ -1,6 +1,13 @@
 """Clusters with words of their own, for the examples in ``jobscripts/sites/``."""
 from chainer_kfac.jobs.description import JobDescription, hours
-from chainer_kfac.jobs.dialects.base import Dialect, fill, mpirun, mpirun_hosts, pass_on, script_of_part
+from chainer_kfac.jobs.dialects.base import (
+    Dialect,
+    fill,
+    mpirun,
+    mpirun_hosts,
+    pass_on,
+    script_of_part,
+)
 from chainer_kfac.jobs.dialects.pbs import OpenPbs
 
 _PJM_AGAIN = """\
