@@ -23,6 +23,7 @@ _LEGEND = {'frameon': False, 'borderpad': 0.2, 'borderaxespad': 0.1, 'handleleng
 _LEGEND_ROW, _LEGEND_PAD = 0.14, 0.03
 _STYLE = {
     'font.family': 'DejaVu Sans',  # comes with matplotlib
+    'text.hinting': 'none',        # text is as wide as in print at any resolution
     'font.size': _BODY, 'axes.titlesize': 7.5, 'axes.labelsize': _BODY,
     'xtick.labelsize': _NOTE, 'ytick.labelsize': _NOTE, 'legend.fontsize': _BODY,
     'axes.spines.top': False, 'axes.spines.right': False, 'axes.linewidth': 0.6,

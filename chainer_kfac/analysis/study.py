@@ -17,7 +17,7 @@ from chainer_kfac.sweeps.cells import Cell
 
 FORMAT = 1
 EXPERIMENTS = (cells_of_study.EXPERIMENT, plan.PAPER)
-RENDERERS = {'.json': table1_text.to_json, '.md': study_text.to_markdown}
+RENDERERS = {'.md': study_text.to_markdown, '.json': table1_text.to_json}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,9 @@ _AXES = {'iteration': ('iterations', 'log'), 'epoch': ('epochs', 'linear'),
          'seconds': ('minutes', 'log')}
 _PANEL = 1.75
 _GAP = 'Train − validation: at the last epoch.'
-_MINUTES = ('Minutes: epochs times the median epoch of a run on {}; a pause of the machine is no '
+_MINUTES = ('Minutes: epochs times the median epoch of a run, so that a pause of the machine is no '
             'part of them.')
+_DEVICES = 'They are of different devices ({}) and do not compare throughout.'
 
 
 def courses(study):
@@ -20,9 +21,7 @@ def courses(study):
     sizes = study.batch_sizes
     handles = [lines.handle('batch {}'.format(size), **lines.of_batch_size(size, sizes))
                for size in sizes]
-    devices = sorted({each.row['device'] for each in study.series if each.row['device']})
-    notes = [*captions.notes(study, study.series, 'Bands', lines.END),
-             _MINUTES.format(' or '.join(devices) or 'one machine')]
+    notes = [*captions.notes(study, study.series, 'Bands', lines.END), *_of_minutes(study)]
     page, axes = drawing.page(
         drawing.TEXT, [_PANEL] * len(_AXES), len(study.optimizers),
         captions.title(study, 'Accuracy over the course of training, batch size {} to {}'.format(
@@ -44,6 +43,14 @@ def courses(study):
             if scale == 'log':
                 drawing.log_ticks(axis)
     return page
+
+
+def _of_minutes(study):
+    devices = sorted({run.result['device'] for series in study.series for run in series.runs
+                      if run.result})
+    if len(devices) == 1:
+        return [_MINUTES, 'They are of {}.'.format(*devices)]
+    return [_MINUTES, _DEVICES.format('; '.join(devices))] if devices else [_MINUTES]
 
 
 def _course(axis, name, series, style):

@@ -4,7 +4,7 @@ import json
 import pytest
 import yaml
 
-from chainer_kfac.sweeps import plan
+from chainer_kfac.sweeps import plan, study
 from chainer_kfac.training import run_directory
 from chainer_kfac.training.config import RunConfig
 
@@ -13,11 +13,11 @@ LABELS = {'cifar10': 'CIFAR-10 (sha256 12345678)', 'digits': 'digits (stand-in)'
 
 @pytest.fixture
 def write_run(tmp_path):
-    """``write_run('kfac', 512, accuracies=[...])`` writes a finished run of a cell of the paper.
+    """``write_run('kfac', 512, accuracies=[...])`` writes a finished run of a cell of the study.
 
     Args of the returned function:
         optimizer, batch_size: the cell.
-        accuracies (list of float): validation accuracy of each epoch.
+        accuracies (list of float): validation accuracy of each epoch; one takes 10 seconds.
         finished (bool): whether there is a ``result.json``.
         profile, dataset, root: where it lies.
         result (dict): keys of ``result.json`` to replace.
@@ -26,7 +26,7 @@ def write_run(tmp_path):
     """
     def write(optimizer, batch_size, accuracies=(0.5, 0.75, 0.625), finished=True, profile='short',
               dataset='cifar10', root='runs', result=(), **fields):
-        cell, = plan.select(plan.load('table1'), [optimizer], [batch_size])
+        cell, = plan.select(study.load(), [optimizer], [batch_size])
         chosen = plan.all_profiles()[profile]
         config = RunConfig.parse({**chosen.apply(cell.settings), 'dataset': dataset, **fields})
         directory = run_directory.path(config, tmp_path / root)
