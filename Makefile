@@ -37,6 +37,7 @@ HPARAMS :=
 FROM :=
 TRIALS :=
 MONGO :=
+OUT :=
 # For a cluster: make submit SCHEDULER=slurm BATCH="128 512 2048" OPTIMIZER=kfac GPUS=1
 SCHEDULER :=
 NODES :=
@@ -66,8 +67,8 @@ lint: $(INSTALLED) ## ruff, and the order of the rooms
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED) ## time training steps by phase, beside Chainer and PyTorch (BATCH)
-	$(KFAC) bench $(call flag,batch,$(BATCH))
+bench: $(INSTALLED) ## time training steps by phase, beside Chainer and PyTorch (BATCH OUT)
+	$(KFAC) bench $(call flag,batch,$(BATCH)) $(call flag,out,$(OUT))
 
 doctor: $(INSTALLED) ## say what this machine can do
 	$(KFAC) doctor

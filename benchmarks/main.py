@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import figure, report, rows
+from benchmarks.tables import Table
 from chainer_kfac.exceptions import KFACError
 
 logger = logging.getLogger(__name__)
@@ -23,18 +24,16 @@ class BenchmarkFailed(KFACError):
     """A measuring process ended with an error."""
 
 
-def run(batches, threads, names, rounds: int, out: str, *, gpu: bool = False,
+def run(tables: list[Table], out: str, *, gpu: bool = False,
         what=('steps', 'memory', 'first')) -> dict:
     """Measure and write ``out``.json, ``out``.md and ``out``.png.
 
-    Each combination of batch size and threads is measured in one process, in turns; peak memory
-    and the first step in processes of their own. What ``out``.json has of other combinations,
-    measured with the same versions on the same machine, stays in it.
+    Each table is measured in one process, in turns; peak memory, of the first table's rows at the
+    smallest and the largest batch, and the first step in processes of their own. What ``out``.json
+    has of other combinations, measured with the same versions on the same machine, stays in it.
 
     Args:
-        batches, threads (lists of int): combinations to measure; threads are ignored on a GPU.
-        names (list of str): rows, see `benchmarks.rows.NAMES`.
-        rounds (int): turns at the smallest batch; fewer at larger ones, at least three.
+        tables (list of Table): what to measure.
         out (str): where to write, without an ending.
         gpu (bool): time on GPU 0 with its events.
         what (list of str): 'steps', 'memory' and 'first', or some of these; on a GPU, only steps.
@@ -45,26 +44,29 @@ def run(batches, threads, names, rounds: int, out: str, *, gpu: bool = False,
     """
     device = '@cupy:0' if gpu else '@numpy'
     result = {'format': FORMAT, 'date': datetime.date.today().isoformat(), 'machine': machine(),
-              'versions': versions(), 'device': device, 'rounds': rounds, 'steps': [],
-              'memory': [], 'first': None}
+              'versions': versions(), 'device': device, 'steps': [], 'memory': [], 'first': None}
+    batches = sorted({table.batch for table in tables})
     if 'steps' in what:
-        result['steps'] = [_steps(size, count, names, max(3, rounds * min(batches) // size), device)
-                           for count in ([None] if gpu else threads) for size in batches]
-    if 'memory' in what and not gpu:
-        result['memory'] = [_memory(size, max(threads), name) for size in batches
-                            for name in names if name != 'augmentation']
-    if 'first' in what and not gpu:
-        for _ in range(2):  # the first process fills the cache of compiled kernels
-            result['first'] = child(max(threads), 'first', min(batches))
+        result['steps'] = [_steps(table, device) for table in tables if table.names]
+    if not gpu:
+        threads = max(table.threads for table in tables)
+        if 'memory' in what:
+            result['memory'] = [_memory(size, threads, name)
+                                for size in dict.fromkeys((batches[0], batches[-1]))
+                                for name in tables[0].names if name != 'augmentation']
+        if 'first' in what:
+            for _ in range(2):  # the first process fills the cache of compiled kernels
+                result['first'] = child(threads, 'first', batches[0])
     result = merged(_earlier(out), result)
     write(result, out)
     return result
 
 
-def _steps(size, threads, names, rounds, device):
-    logger.info('batch %d, %s', size, 'GPU' if threads is None else '{} threads'.format(threads))
-    found = child(threads, 'steps', size, rounds, device, *names)
-    return {'batch': size, 'threads': threads, 'rounds': rounds, 'rows': found}
+def _steps(table, device):
+    batch, threads, rounds, names = table
+    logger.info('batch %d, %s', batch, 'GPU' if threads is None else '{} threads'.format(threads))
+    found = child(threads, 'steps', batch, rounds, device, *names)
+    return {'batch': batch, 'threads': threads, 'rounds': rounds, 'rows': found}
 
 
 def _memory(size, threads, name):

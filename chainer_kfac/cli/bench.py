@@ -4,7 +4,7 @@ import sys
 
 EXAMPLE = """\
 examples:
-  chainer-kfac bench                             # everything, about ten minutes
+  chainer-kfac bench                             # the tables kept in benchmarks/, ten minutes
   chainer-kfac bench --batch 128 --threads 2 --rounds 40 --rows SGD 'PyTorch SGD'
   chainer-kfac bench --gpu
 
@@ -20,12 +20,12 @@ def add_parser(subparsers):
     parser = subparsers.add_parser(
         'bench', help='time training steps', description='Time LeNet5 training steps, by phase.',
         epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batch', type=int, nargs='+', default=[128, 512, 2048], metavar='N',
+    parser.add_argument('--batch', type=int, nargs='+', metavar='N',
                         help='batch sizes (default: 128 512 2048)')
-    parser.add_argument('--threads', type=int, nargs='+', default=[1, 2], metavar='N',
-                        help='numbers of threads (default: 1 2)')
-    parser.add_argument('--rounds', type=int, default=20, metavar='N',
-                        help='turns of each row at the smallest batch (default: %(default)s)')
+    parser.add_argument('--threads', type=int, nargs='+', metavar='N',
+                        help='numbers of threads (default: 2, and 1 at batch 128)')
+    parser.add_argument('--rounds', type=int, metavar='N',
+                        help='turns of each row at the smallest batch (default: 12)')
     parser.add_argument('--rows', nargs='+', metavar='NAME', help='steps to time (default: all)')
     parser.add_argument('--out', default='runs/bench/cpu',
                         help='where to write, without an ending (default: %(default)s)')
@@ -39,13 +39,16 @@ def run(args):
     from chainer_kfac.exceptions import ConfigError
 
     sys.path.insert(0, str(resources.find('benchmarks/main.py').parent.parent))
-    from benchmarks import main, report, rows
+    from benchmarks import main, report, rows, tables
 
-    names = args.rows or list(rows.NAMES)
-    unknown = set(names) - set(rows.NAMES)
+    unknown = set(args.rows or ()) - set(rows.NAMES)
     if unknown:
         raise ConfigError('--rows {}: no such row; there are {}'.format(
             ', '.join(sorted(unknown)), ', '.join(rows.NAMES)))
-    result = main.run(args.batch, args.threads, names, args.rounds, args.out, gpu=args.gpu,
-                      what=args.what)
+    chosen = tables.standard(args.rows)
+    if args.gpu or args.batch or args.threads or args.rounds:
+        threads = [None] if args.gpu else args.threads or [2]
+        chosen = tables.product(
+            args.batch or [128, 512, 2048], threads, args.rounds or 12, args.rows or rows.NAMES)
+    result = main.run(chosen, args.out, gpu=args.gpu, what=args.what)
     print(report.markdown(result))
