@@ -104,7 +104,7 @@ def test_slow_averages_at_intervals_take_inverses_and_thin_rows(monkeypatch):
 
 
 def test_timings_overrule_the_model_only_when_they_are_clear(monkeypatch):
-    hyper = {'cov_ema_decay': 0.95, 'ema_weighs': 'old', 'inverse_update_interval': 30}
+    hyper = {'cov_ema_decay': 0.95, 'ema_weighs': 'old', 'inverse_update_interval': 10}
     first, measured = chosen(monkeypatch, 1.0, **hyper)
     assert len(measured) == 2
     assert first == measured[0]
