@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.gpu.record import ROOT
 
-BOUND = 1e-4
+BOUND = 1e-3
 """Largest difference of a weight in units of the distance that the weights have moved."""
 
 
