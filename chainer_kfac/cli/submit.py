@@ -140,10 +140,10 @@ def _submit(args):
     # What needs no data is checked first: data may have to be fetched.
     scheduler = None if args.dry_run else schedulers.find(args.scheduler)
     env = environment.find(args.env)
-    variables = environment.read(env)
-    resources = _resources(args, env, variables)
+    of_jobs = environment.read(env)
+    resources = _resources(args, env, {**os.environ, **of_jobs})
     catalogue.train('', **resources)
-    orders = _orders(args, resources, variables)
+    orders = _orders(args, resources, of_jobs)
     if args.dry_run:
         dialect = DIALECTS[schedulers.dialect(args.scheduler)]
         print('\n'.join(render(order.job, dialect) for order in orders), end='')
@@ -154,7 +154,7 @@ def _submit(args):
     submitted = submission.submit(orders, scheduler, args.root, args.kind)
     print(submission.heads(submitted))
     for part in submitted.parts:
-        print('{} {}: {}'.format(part.job_id, part.name, part.about or 'the whole'))
+        print('  '.join([part.job_id, part.whole_name]))
     logger.info('Scripts and logs: %s. See "chainer-kfac submit --status".', submitted.folder)
 
 
@@ -170,21 +170,20 @@ def _resources(args, env, variables):
         'path': str(beside) if (beside / 'chainer-kfac').exists() else None}
 
 
-def _orders(args, resources, variables):
+def _orders(args, resources, of_jobs):
     from chainer_kfac.jobs import requests
 
     fetch = not args.dry_run
-    if fetch and 'CHAINER_DATASET_ROOT' in variables:
+    if fetch and 'CHAINER_DATASET_ROOT' in of_jobs:
         import chainer
-        chainer.dataset.set_dataset_root(variables['CHAINER_DATASET_ROOT'])
+        chainer.dataset.set_dataset_root(of_jobs['CHAINER_DATASET_ROOT'])
     if args.kind == 'train':
         return [requests.train(args.config, args.overrides, args.root, resources, fetch)]
     if args.kind != 'search':
         return [requests.Sweep(
             args.kind, args.per, args.root, args.hparams, args.optimizer, args.batch, args.seeds,
             args.profile, args.dataset, args.overrides).order(resources, fetch)]
-    from chainer_kfac.search import address
+    mongo = requests.database(args.mongo, args.password_file, of_jobs)
     return requests.Search(
-        args.optimizer, args.batch, args.workers,
-        address.find(args.mongo, args.password_file, variables), args.password_file, args.trials,
+        args.optimizer, args.batch, args.workers, mongo, args.password_file, args.trials,
         args.profile, args.dataset, args.exp_key, args.root, args.overrides).orders(resources)

@@ -29,17 +29,19 @@ def find(flag: str | None) -> str | None:
 
 
 def read(path: str | None) -> Mapping[str, str]:
-    """The variables after the file was sourced; those of this process without a file.
+    """The variables that the file sets; none without a file.
 
     Raises:
         ConfigError: naming the line at which it fails, as for a module that is not there.
     """
     if path is None:
-        return os.environ
+        return {}
+    before = {name: value for name, value in os.environ.items()
+              if not name.startswith(('KFAC_', 'CHAINER_'))}
     try:
         done = subprocess.run(['bash', '-c', _READ, 'env', os.path.abspath(path)],
-                              capture_output=True, text=True, errors='surrogateescape',
-                              timeout=SECONDS, stdin=subprocess.DEVNULL, check=False)
+                              env=before, capture_output=True, text=True, timeout=SECONDS,
+                              errors='surrogateescape', stdin=subprocess.DEVNULL, check=False)
     except subprocess.TimeoutExpired:
         raise ConfigError('{} takes more than {} s: it must only set the environment'.format(
             path, SECONDS)) from None
@@ -47,4 +49,5 @@ def read(path: str | None) -> Mapping[str, str]:
         *said, place = done.stderr.splitlines() or ['it exits by itself']
         raise ConfigError('{} fails at {}{}'.format(
             path, place, ' ({})'.format(said[-1].strip()) if said else ''))
-    return dict(each.split('=', 1) for each in done.stdout.split('\0') if '=' in each)
+    after = dict(each.split('=', 1) for each in done.stdout.split('\0') if '=' in each)
+    return {name: value for name, value in after.items() if before.get(name) != value}

@@ -54,7 +54,7 @@ def status(root: str | os.PathLike) -> list[str]:
         lines.append('{} {}: {}'.format(submission.submitted, submission.scheduler,
                                         submission.folder))
         lines += ['  {}  {}: {}'.format(submission.ids(part)[-1],
-                                        ' '.join(filter(None, [part.name, part.about])),
+                                        part.whole_name,
                                         _describe(part, state, submission.folder))
                   for part, state in states.items()]
     return lines or ['nothing was submitted with the runs in {}'.format(root)]

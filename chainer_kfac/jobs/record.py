@@ -35,6 +35,11 @@ class Part:
     about: str = ''
     runs: tuple[str, ...] = ()
 
+    @property
+    def whole_name(self) -> str:
+        """The name of the job, and what tells the part from the others."""
+        return ' '.join(filter(None, [self.name, self.about]))
+
 
 @dataclasses.dataclass(frozen=True)
 class Submission:

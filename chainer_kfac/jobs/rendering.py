@@ -36,10 +36,9 @@ if [ -d "$shared/$images" ]; then
 fi"""
 
 _TIMER = """\
-# No warning of this scheduler can be relied on, so the script gives it to itself.
-( trap 'kill "$nap"; exit' TERM
-  sleep @seconds@ & nap=$!  # the walltime above less @warning@ s
-  wait "$nap"; kill -USR1 $$ ) &
+# No warning of this scheduler can be relied on, so the script gives it to itself,
+# @warning@ s before the walltime above.
+( while [ "$SECONDS" -lt @seconds@ ]; do sleep 5; done; kill -USR1 $$ ) >/dev/null 2>&1 &
 timer=$!"""
 
 

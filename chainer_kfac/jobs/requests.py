@@ -89,7 +89,7 @@ class Search:
 
     Attributes:
         workers (int): how many.
-        address (Address or None): of the database; None if the jobs' environment has it.
+        mongo (str or None): address of the database; None if the environment of the jobs has it.
         password_file (str or None): as for the command.
         exp_key (str or None), root (str), optimizer, batch_size, trials, profile, dataset,
             overrides: as for the command.
@@ -98,7 +98,7 @@ class Search:
     optimizer: str
     batch_size: int
     workers: int
-    address: Any = None
+    mongo: str | None = None
     password_file: str | None = None
     trials: int = 100
     profile: str = 'auto'
@@ -124,8 +124,8 @@ class Search:
         exp_key = self.exp_key or session.default_name(
             request, {'profile': profile.name, 'dataset': dataset})
         common = ['--exp-key', exp_key, '--root', self.root]
-        if self.address is not None:
-            common += ['--mongo', self.address.uri]
+        if self.mongo is not None:
+            common += ['--mongo', self.mongo]
         if self.password_file is not None:
             common += ['--password-file', os.path.abspath(self.password_file)]
         driver = catalogue.driver(words(
@@ -135,3 +135,28 @@ class Search:
         workers = catalogue.workers(self.workers, words(*common, '--until-done'), **resources)
         place = os.path.join(self.root, 'search', exp_key)
         return [Order(driver, ((place,),)), Order(workers, ((place,),) * self.workers)]
+
+
+def database(flag: str | None, password_file: str | None,
+             of_jobs: Mapping[str, str]) -> str | None:
+    """The address that jobs must be given, without a password; None if they have it by themselves.
+
+    Args:
+        flag (str or None), password_file (str or None): as for the command.
+        of_jobs (mapping): the variables that every job will have.
+    Raises:
+        KFACError: if there is none, or the jobs would not have its password.
+    """
+    from chainer_kfac.search import address
+    found = address.find(flag, password_file, {**os.environ, **of_jobs})
+    if found is None:
+        raise ConfigError('which database? give --mongo an address that the nodes can reach, or '
+                          'set {} in the file of --env'.format(address.URI_VARIABLE))
+    if flag is None and address.URI_VARIABLE in of_jobs:
+        return None
+    if (found.password is not None and password_file is None
+            and address.PASSWORD_VARIABLE not in of_jobs):
+        raise ConfigError('the jobs would not have the password of {}: put it into a file for '
+                          '--password-file, or set {} in the file of --env'.format(
+                              found, address.PASSWORD_VARIABLE))
+    return found.uri

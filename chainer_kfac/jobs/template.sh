@@ -13,9 +13,15 @@ fail() { echo "@name@: $1" >&2; exit 2; }
 most=100  # times that a job is continued: one that gets nowhere ends some day
 @identity@
 
-warned='' ended='' pid=''
-trap 'warned=1; [ -z "$pid" ] || kill -USR1 "$pid"' USR1  # the time is nearly up
-trap 'ended=1; [ -n "$pid" ] || exit 143' TERM            # the command has got it as well
+warned='' told='' ended='' pid=''
+tell() {  # once: a second signal would end the command without a snapshot
+    if [ -n "$pid" ] && [ -z "$told" ]; then
+        told=1
+        kill -USR1 "$pid"
+    fi
+}
+trap 'warned=1; tell' USR1                      # the time is nearly up
+trap 'ended=1; [ -n "$pid" ] || exit 143' TERM  # the command has got it as well
 
 @environment@
 command -v chainer-kfac >/dev/null ||
@@ -41,6 +47,7 @@ trap clean EXIT
 
 run &
 pid=$!
+[ -z "$warned" ] || tell
 wait "$pid" || true  # comes back early when there is a signal
 while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done
 code=0

@@ -39,9 +39,15 @@ most=100  # times that a job is continued: one that gets nowhere ends some day
 job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID task=$SLURM_ARRAY_TASK_ID
 threads=$SLURM_CPUS_PER_TASK restarts=${SLURM_RESTART_COUNT:-0}
 
-warned='' ended='' pid=''
-trap 'warned=1; [ -z "$pid" ] || kill -USR1 "$pid"' USR1  # the time is nearly up
-trap 'ended=1; [ -n "$pid" ] || exit 143' TERM            # the command has got it as well
+warned='' told='' ended='' pid=''
+tell() {  # once: a second signal would end the command without a snapshot
+    if [ -n "$pid" ] && [ -z "$told" ]; then
+        told=1
+        kill -USR1 "$pid"
+    fi
+}
+trap 'warned=1; tell' USR1                      # the time is nearly up
+trap 'ended=1; [ -n "$pid" ] || exit 143' TERM  # the command has got it as well
 
 cd "$SLURM_SUBMIT_DIR"
 # Modules, virtual environment, addresses. They may read variables that are not set.
@@ -90,6 +96,7 @@ trap clean EXIT
 
 run &
 pid=$!
+[ -z "$warned" ] || tell
 wait "$pid" || true  # comes back early when there is a signal
 while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done
 code=0

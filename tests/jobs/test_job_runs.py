@@ -24,7 +24,7 @@ NOTE = 'echo "${0##*/} $*" >> calls\n'
 SNAPSHOT = """\
 trap 'echo snapshot >> calls; exit 138' USR1
 echo started >> calls
-for i in $(seq 100); do sleep 0.05; done
+for i in $(seq 300); do sleep 0.1; done
 """
 
 
@@ -45,6 +45,11 @@ class Job:
         for name in ('scontrol', 'qsub'):
             self.program(name, 'echo 99.host')
 
+    def hurry(self):
+        """Let the script's own clock, of a walltime of 60 s, run out at once."""
+        text = self.script.read_text()
+        self.script.write_text(text.replace('-lt 45 ]; do sleep 5;', '-lt 1 ]; do sleep 0.1;'))
+
     def program(self, name, text):
         path = self.folder / 'bin' / name
         path.write_text('#!/bin/bash\n' + NOTE + text)
@@ -59,7 +64,7 @@ class Job:
         return self.finish(self.start(**variables))
 
     def finish(self, process):
-        process.out, process.err = process.communicate(timeout=30)
+        process.out, process.err = process.communicate(timeout=60)
         return process
 
     @property
@@ -68,7 +73,7 @@ class Job:
         return path.read_text().splitlines() if path.exists() else []
 
     def wait_for(self, call):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while call not in self.calls:
             assert time.monotonic() < end, self.calls
             time.sleep(0.02)
@@ -104,7 +109,7 @@ def test_a_warned_slurm_job_stores_a_snapshot_and_is_requeued(make):
 @pytest.mark.parametrize(('dialect', 'option'), [('openpbs', '-J'), ('torque', '-t')])
 def test_a_pbs_job_warns_itself_and_goes_on_as_another(make, dialect, option):
     job = make(dialect, walltime=60, variables=('PROFILE',), logs='.')
-    job.script.write_text(job.script.read_text().replace('sleep 45 ', 'sleep 0.5 '))
+    job.hurry()
     job.program('chainer-kfac', SNAPSHOT)
     job.program('qsub', 'cp "${@: -1}" next; echo 99.host')
     process = job.run(PROFILE='short', KFAC_RESTARTS='4')
@@ -121,18 +126,21 @@ def test_a_pbs_job_warns_itself_and_goes_on_as_another(make, dialect, option):
     assert job.calls[-1] == 'chainer-kfac table1 --batch 128'
 
 
-def test_no_process_is_left_behind(make):
+def test_the_clock_of_a_script_ends_with_it(make):
     job = make('openpbs')
-    process = job.run()
+    job.script.write_text(job.script.read_text().replace('do sleep 5;', 'do sleep 0.2;'))
+    job.program('sleep', 'exec /bin/sleep "$@"')
+    process = job.run()  # returns when nothing holds the output open any more
     assert process.returncode == 0
-    # communicate() has seen the end of its output, which a sleeping timer would have kept open
-    assert 'sleep' in job.script.read_text()
+    looks = job.calls.count('sleep 0.2')
+    time.sleep(1)
+    assert job.calls.count('sleep 0.2') <= looks + 1
 
 
 @pytest.mark.parametrize(('dialect', 'command'), [('slurm', 'scontrol'), ('openpbs', 'qsub')])
 def test_what_cannot_be_continued_says_so(make, dialect, command):
     job = make(dialect, walltime=60)
-    job.script.write_text(job.script.read_text().replace('sleep 45 ', 'sleep 0.5 '))
+    job.hurry()
     job.program('chainer-kfac', SNAPSHOT)
     job.program(command, 'exit 1')
     process = job.start()
@@ -142,6 +150,18 @@ def test_what_cannot_be_continued_says_so(make, dialect, command):
     job.finish(process)
     assert process.returncode == 2
     assert 'submit it again' in process.err
+
+
+def test_a_second_warning_does_no_harm(make):
+    job = make()
+    job.program('chainer-kfac', SNAPSHOT.replace('calls; exit', 'calls; sleep 1; exit'))
+    process = job.start()
+    job.wait_for('started')
+    process.send_signal(signal.SIGUSR1)
+    job.wait_for('snapshot')
+    process.send_signal(signal.SIGUSR1)
+    assert job.finish(process).returncode == 3
+    assert job.calls[2:] == ['snapshot', 'scontrol requeue 5_2']
 
 
 @pytest.mark.parametrize('code', [0, 1, 2])

@@ -34,9 +34,15 @@ task=${KFAC_TASK:-${PBS_ARRAYID:?is not set: submit this script as an array}}
 job=${PBS_JOBID:-$$}
 threads=4 restarts=${KFAC_RESTARTS:-0}
 
-warned='' ended='' pid=''
-trap 'warned=1; [ -z "$pid" ] || kill -USR1 "$pid"' USR1  # the time is nearly up
-trap 'ended=1; [ -n "$pid" ] || exit 143' TERM            # the command has got it as well
+warned='' told='' ended='' pid=''
+tell() {  # once: a second signal would end the command without a snapshot
+    if [ -n "$pid" ] && [ -z "$told" ]; then
+        told=1
+        kill -USR1 "$pid"
+    fi
+}
+trap 'warned=1; tell' USR1                      # the time is nearly up
+trap 'ended=1; [ -n "$pid" ] || exit 143' TERM  # the command has got it as well
 
 cd "${PBS_O_WORKDIR:-.}"
 # Modules, virtual environment, addresses. They may read variables that are not set.
@@ -87,10 +93,9 @@ if [ $((nodes * ranks_per_node)) -gt 1 ]; then
     done
 fi
 
-# No warning of this scheduler can be relied on, so the script gives it to itself.
-( trap 'kill "$nap"; exit' TERM
-  sleep 86100 & nap=$!  # the walltime above less 300 s
-  wait "$nap"; kill -USR1 $$ ) &
+# No warning of this scheduler can be relied on, so the script gives it to itself,
+# 300 s before the walltime above.
+( while [ "$SECONDS" -lt 86100 ]; do sleep 5; done; kill -USR1 $$ ) >/dev/null 2>&1 &
 timer=$!
 
 clean() {
@@ -102,6 +107,7 @@ trap clean EXIT
 
 run &
 pid=$!
+[ -z "$warned" ] || tell
 wait "$pid" || true  # comes back early when there is a signal
 while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done
 code=0
