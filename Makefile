@@ -42,10 +42,16 @@ OUT :=
 SCHEDULER :=
 NODES :=
 GPUS :=
+# On a machine with a GPU: make gpu-check WHEELS=wheels/gpu DATA=cifar10.tar.xz MINUTES=9
+WHEELS :=
+DATA :=
+MINUTES :=
+STEPS :=
+HAVE :=
 # $(call flag,name,value): --name value, or nothing where the value is empty
 flag = $(if $(strip $(2)),--$(1) $(2))
 
-.PHONY: help install test lint bench doctor cupy-audit table1 study figure2 notebooks search submit
+.PHONY: help install test lint bench doctor cupy-audit gpu-wheels gpu-check table1 study figure2 notebooks search submit
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -78,6 +84,16 @@ cupy-audit: ## check Chainer's GPU code against the current CuPy (no GPU needed,
 	.venv-cupy/bin/python -m pip install --quiet nvidia-nccl-cu13
 	.venv-cupy/bin/python -m chainer_kfac.compat.audit --write docs/compat.md
 	.venv-cupy/bin/python -m pytest -q tests/compat/test_compat_kernels.py
+
+gpu-wheels: $(INSTALLED) ## wheels for a machine with a GPU and no network (DATA HAVE OUT)
+	$(BIN)/python benchmarks/gpu_wheels.py $(call flag,data,$(DATA)) $(call flag,have,$(HAVE)) \
+	    $(call flag,out,$(OUT))
+
+# Not after "install": it runs where nothing can be downloaded.
+gpu-check: ## prove and time the GPU path, most important steps first (WHEELS DATA MINUTES STEPS OUT)
+	$(or $(wildcard $(BIN)/python),python3) benchmarks/gpu_check.py $(call flag,wheels,$(WHEELS)) \
+	    $(call flag,data,$(DATA)) $(call flag,minutes,$(MINUTES)) $(call flag,steps,$(STEPS)) \
+	    $(call flag,out,$(OUT))
 
 # What the targets that train a sweep take.
 SWEEP = $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
