@@ -18,8 +18,8 @@ from chainer_kfac.training.config import RunConfig
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / 'README.md', ROOT / 'CHANGELOG.md', *(ROOT / 'docs').glob('*.md')])
 MAKEFILE = (ROOT / 'Makefile').read_text(encoding='utf-8')
-EXAMPLE_FILES = {'experiments/tuned.yaml', 'jobscripts/env.sh'}
-"""Files that a page tells the reader to make."""
+EXAMPLE_FILES = {'benchmarks/cpu', 'experiments/tuned.yaml', 'jobscripts/env.sh'}
+"""Files that a page tells the reader to make, and names without their ending."""
 
 FENCED = re.compile(r'^```\w*\n(.*?)^```', re.MULTILINE | re.DOTALL)
 FOLDERS = 'experiments|docs|tests|benchmarks|jobscripts|chainer_kfac'
