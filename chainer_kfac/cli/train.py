@@ -5,6 +5,7 @@ EXAMPLE = """\
 example:
   chainer-kfac train experiments/quickstart.yaml
   chainer-kfac train experiments/quickstart.yaml lr=1e-3 batch_size=512 seed=1
+  mpirun -n 4 chainer-kfac train experiments/quickstart.yaml    batch_size is that of all ranks
 
 The run is written to
 ROOT/<experiment>/<profile>/<dataset>/<optimizer>-bs<batch_size>[-<variant>]/seed<k>/.
@@ -25,7 +26,11 @@ def add_parser(subparsers):
 
 
 def run(args):
-    from chainer_kfac import training
+    from chainer_kfac.communicators import world
 
-    config = training.RunConfig.load(args.config, args.overrides)
-    training.run(config, training.run_directory.path(config, args.root), force=args.force)
+    with world.joined() as ranks:
+        from chainer_kfac import training  # after the threads of a rank are set
+
+        config = ranks.together(training.RunConfig.load, args.config, args.overrides)
+        training.run(config, training.run_directory.path(config, args.root), force=args.force,
+                     comm=ranks)

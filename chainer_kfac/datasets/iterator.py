@@ -33,20 +33,27 @@ class BatchIterator(chainer.dataset.Iterator):
         shuffle (bool): a new order each epoch; otherwise the order of ``x``.
         repeat (bool): go on for ever.
         seed (int): of the order.
-        rank, size (int): this process gets images rank * batch_size / size up to the next rank's.
+        rank, size (int): this process gets images rank * batch_size / size, rounded down, up to
+            the next rank's: shares may differ by one.
+        grain (int): shares differ by this number instead, of which they are multiples; it divides
+            ``batch_size``.
     Raises:
         ConfigError: if the arguments do not fit together.
     """
 
     def __init__(self, x: ArrayLike, t: ArrayLike, batch_size: int, *,
                  transform: Callable | None = None, shuffle: bool = True, repeat: bool = True,
-                 seed: int = 0, rank: int = 0, size: int = 1):
+                 seed: int = 0, rank: int = 0, size: int = 1,
+                 grain: int = 1):
         if len(x) != len(t) or len(x) < 1:
             raise ConfigError('x and t must hold the same number of images, at least one, got {} '
                               'and {}'.format(len(x), len(t)))
-        if batch_size < 1 or batch_size % size:
-            raise ConfigError('batch_size must be a positive multiple of size, got {!r} for size '
-                              '{!r}'.format(batch_size, size))
+        if batch_size < 1 or batch_size % grain:
+            raise ConfigError('batch_size must be a positive multiple of {}, got {!r}'.format(
+                grain, batch_size))
+        if repeat and batch_size < grain * size:
+            raise ConfigError('batch_size must be at least {}, {} for each of {} ranks, got {!r}'
+                              .format(grain * size, grain, size, batch_size))
         if not 0 <= rank < size:
             raise ConfigError('rank must be in [0, {!r}), got {!r}'.format(size, rank))
         self.batch_size = batch_size
@@ -54,7 +61,7 @@ class BatchIterator(chainer.dataset.Iterator):
         self._x, self._t = x, t
         self._transform = transform or _to_float
         self._shuffle, self._seed = shuffle, seed
-        self._rank, self._size = rank, size
+        self._rank, self._size, self._grain = rank, size, grain
         self._orders = {}
         self.reset()
 
@@ -70,8 +77,7 @@ class BatchIterator(chainer.dataset.Iterator):
         if start == stop:
             raise StopIteration
         self._previous_position, self._position = start, stop
-        first, last = (start + (stop - start) * r // self._size
-                       for r in (self._rank, self._rank + 1))
+        first, last = (start + self._before(r, stop - start) for r in (self._rank, self._rank + 1))
         if first == last:  # the short last batch holds fewer images than there are ranks
             raise StopIteration
         epoch, place = np.divmod(np.arange(first, last), n)
@@ -82,6 +88,10 @@ class BatchIterator(chainer.dataset.Iterator):
 
     next = __next__
 
+    def _before(self, rank, length):
+        """How many of a batch's images belong to the ranks before this one."""
+        return length // self._grain * rank // self._size * self._grain
+
     def _order(self, epoch: int) -> np.ndarray:
         if not self._shuffle:
             return np.arange(len(self._x))
@@ -90,6 +100,12 @@ class BatchIterator(chainer.dataset.Iterator):
             self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
             self._orders[epoch] = order
         return self._orders[epoch]
+
+    @property
+    def share(self) -> float:
+        """This rank's part of a whole batch."""
+        first, last = (self._before(r, self.batch_size) for r in (self._rank, self._rank + 1))
+        return (last - first) / self.batch_size
 
     @property
     def epoch(self) -> int:

@@ -15,7 +15,8 @@ FORMAT = 1
 
 
 def result(config: RunConfig, data, log: list[dict], best, device, peak_memory_mb: float,
-           test_acc: float | None, stopped: str | None, counts: dict | None) -> dict[str, Any]:
+           test_acc: float | None, stopped: str | None, counts: dict | None,
+           ranks) -> dict[str, Any]:
     """The content of ``result.json``.
 
     Args:
@@ -27,6 +28,7 @@ def result(config: RunConfig, data, log: list[dict], best, device, peak_memory_m
         test_acc (float or None): on the test images at the best epoch, where held-out images chose.
         stopped (str or None): why the run ended early.
         counts (dict or None): what K-FAC counted: updates made, skipped, repaired.
+        ranks (Alone or Ranks): who has finished it; an earlier part may be of another number.
     Returns:
         dict: plain values. ``wall_time`` and ``seconds_per_epoch`` include validation and
         snapshots, over all the processes that have worked on the run.
@@ -45,6 +47,7 @@ def result(config: RunConfig, data, log: list[dict], best, device, peak_memory_m
         'seconds_per_epoch': last['elapsed_time'] / last['epoch'],
         'peak_memory_mb': peak_memory_mb,
         'device': devices.name(device),
+        'ranks': ranks.size if ranks.size > 1 else None,
         'versions': versions(),
         'dataset': {'name': data.source.name, 'label': data.source.label,
                     'digest': data.source.digest, 'train_size': len(data.source.train_x),

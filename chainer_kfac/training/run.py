@@ -8,15 +8,17 @@ from typing import Any
 import chainer
 import numpy as np
 from chainer import training
-from chainer.training import extensions
 
 from chainer_kfac import functions
+from chainer_kfac.communicators import world
+from chainer_kfac.communicators.agreement import agree
 from chainer_kfac.exceptions import DivergedError
 from chainer_kfac.training import builders, memory, record, run_directory
 from chainer_kfac.training import device as devices
 from chainer_kfac.training.config import RunConfig
 from chainer_kfac.training.extensions import (
     BestEpoch,
+    Communication,
     Curvature,
     EpochCallback,
     Evaluator,
@@ -27,6 +29,7 @@ from chainer_kfac.training.extensions import (
     PeakMemory,
     RandomState,
     SameData,
+    SharedLog,
     SnapshotTrigger,
     Stop,
     each_epoch,
@@ -39,11 +42,16 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: RunConfig, directory: str | os.PathLike, *, force: bool = False,
-        on_epoch: Callable[[dict], None] | None = None, progress: str = 'auto') -> dict[str, Any]:
+        on_epoch: Callable[[dict], None] | None = None, progress: str = 'auto',
+        comm=None) -> dict[str, Any]:
     """Train, or go on training, and leave the record of it in a directory.
 
     A finished run is not computed again: its result is read. An unfinished one goes on from its
     last snapshot, and on a CPU ends with the numbers of an uninterrupted one, bit for bit.
+
+    With ``comm``, every rank must call this with the same arguments, and each batch is shared among
+    the ranks. Rank 0 alone reads and writes the directory. An unfinished run may go on with
+    another number of ranks. A rank that is lost, or raises what the others do not, ends all.
 
     Args:
         config (RunConfig): the run.
@@ -51,6 +59,8 @@ def run(config: RunConfig, directory: str | os.PathLike, *, force: bool = False,
         force (bool): discard what the directory holds.
         on_epoch (callable): called with each epoch's log entry; may raise `StopRun`.
         progress (str): 'auto', 'bar', 'lines' or 'none'.
+        comm (None, world.Ranks, or a communicator of `chainer_kfac.create_communicator`): who
+            trains; this process alone by default.
     Returns:
         dict: the content of ``result.json``.
     Raises:
@@ -61,22 +71,24 @@ def run(config: RunConfig, directory: str | os.PathLike, *, force: bool = False,
         Interrupted: a signal came; there is a snapshot of the step that it let finish.
     """
     place = run_directory.RunDirectory(directory)
-    if not force:
-        result = place.check(config)
-        if result is not None:
-            logger.info('%s is finished: best validation accuracy %.4f', place.path,
-                        result['best_val_acc'])
-            return result
-    with _surroundings(config) as device:
-        job = _Job(config, device, place, on_epoch, progress)
-        with place.opened(config, force), place.disk_errors('save the run'):
-            return job.complete()
+    with world.of(comm) as ranks, ranks.unanimous():
+        agree(ranks, '', config.dump(), 'train the same configuration on all ranks')
+        if not force:
+            result = ranks.first(place.check, config)
+            if result is not None:
+                logger.info('%s is finished: best validation accuracy %.4f', place.path,
+                            result['best_val_acc'])
+                return result
+        with _surroundings(config, ranks) as device:
+            job = _Job(config, device, place, on_epoch, progress, ranks)
+            with ranks.first_holds(place.opened(config, force)), place.disk_errors('save the run'):
+                return job.complete()
 
 
 @contextlib.contextmanager
-def _surroundings(config):
+def _surroundings(config, ranks):
     """Seed, dtype, device and fast functions for the block; the caller's come back after it."""
-    device = devices.choose(config.device)
+    device = devices.of_rank(config.device, ranks)
     dtype = chainer.mixed16 if config.dtype == 'mixed16' else np.dtype(config.dtype)
     state = np.random.get_state()
     try:
@@ -91,36 +103,43 @@ def _surroundings(config):
 class _Job:
     """The objects of one run, and what is done with them in which order."""
 
-    def __init__(self, config, device, place, on_epoch, progress):
-        self.config, self.device, self.place = config, device, place
-        self.data = builders.data(config, device)
+    def __init__(self, config, device, place, on_epoch, progress, ranks):
+        self.config, self.device, self.place, self.ranks = config, device, place, ranks
+        self.data = builders.data(config, device, ranks)
         n_train = len(self.data.source.train_x)
-        self.stop = Stop(builders.epochs(config, n_train))
+        self.stop = Stop(builders.epochs(config, n_train), ranks)
         self.model = builders.model(config, int(self.data.source.train_t.max()) + 1)
-        memory.check(config, self.model, self.data.train, device)
+        ranks.together(memory.check, config, self.model, self.data.train, device)
         self.model.to_device(device)
+        if ranks.communicator is not None:
+            builders.share_parameters(config, self.model, self.data.train, device,
+                                      ranks.communicator)
         self.best = BestEpoch(self.model if self.data.test is not None else None)
-        self.memory = PeakMemory()
+        self.memory = PeakMemory(ranks)
         self.trainer = self._trainer(on_epoch, progress)
-        logger.info('%s: %d epochs of %.4g updates on %s, %s', place.path, self.stop.epochs,
-                    n_train / config.batch_size, self.data.source.label, devices.name(device))
+        logger.info('%s: %d epochs of %.4g updates on %s, %s%s', place.path, self.stop.epochs,
+                    n_train / config.batch_size, self.data.source.label,
+                    '{} ranks on '.format(ranks.size) if ranks.size > 1 else '',
+                    devices.name(device))
 
     def _trainer(self, on_epoch, progress):
-        config, convert = self.config, builders.converter(self.config)
-        optimizer = builders.optimizer(config, self.model)
-        updater = builders.updater(config, self.data.train, optimizer, self.device)
+        config, convert, ranks = self.config, builders.converter(self.config), self.ranks
+        optimizer = builders.optimizer(config, self.model, ranks.communicator)
+        updater = builders.updater(config, self.data.train, optimizer, self.device,
+                                   ranks.communicator)
         trainer = training.Trainer(updater, self.stop, out=str(self.place.path))
-        guard = FailOnDivergence(interval=1 if self.device.xp is np else 50)
-        log = extensions.LogReport(trigger=each_epoch, filename=run_directory.LOG)
+        guard = FailOnDivergence(ranks, interval=1 if self.device.xp is np else 50)
         trainer.extend(lambda _: self.stop.read_signal(), name='signal', priority=1000)
-        trainer.extend(Evaluator(self.data.validation, self.model, convert, self.device),
+        trainer.extend(Evaluator(self.data.validation, self.model, convert, self.device, ranks),
                        trigger=each_epoch)
         trainer.extend(LearningRate(builders.RATE[config.optimizer]), trigger=each_epoch)
         trainer.extend(guard)
         trainer.extend(self.best, trigger=each_epoch)
         trainer.extend(self.memory, trigger=each_epoch)
-        trainer.extend(log)
-        extend_with_progress(trainer, self.stop.epochs, progress)
+        if ranks.communicator is not None:
+            trainer.extend(Communication(ranks.communicator), trigger=each_epoch)
+        trainer.extend(SharedLog(ranks, each_epoch, run_directory.LOG), name='LogReport')
+        extend_with_progress(trainer, self.stop.epochs, progress if ranks.rank == 0 else 'none')
         trainer.extend(SameData(self.data.source.digest))
         if builders.has_masters(config):
             trainer.extend(MasterWeights(optimizer))
@@ -128,22 +147,22 @@ class _Job:
         if decay is not None:
             trainer.extend(decay[0], trigger=decay[1])
         if config.curvature_epochs:
-            trainer.extend(Curvature(config.curvature_epochs), trigger=each_epoch)
-        trainer.extend(RandomState(config.seed), trigger=each_epoch)
-        trainer.extend(snapshot(lambda: guard.check_parameters(trainer) is None),
-                       name='snapshot', trigger=SnapshotTrigger(self.stop))
+            trainer.extend(Curvature(config.curvature_epochs, ranks), trigger=each_epoch)
+        trainer.extend(RandomState(config.seed, ranks))
+        trainer.extend(snapshot(lambda: guard.check_parameters(trainer) is None, ranks),
+                       name='snapshot', trigger=SnapshotTrigger(self.stop, ranks))
         if on_epoch is not None:
-            trainer.extend(EpochCallback(on_epoch, self.stop), trigger=each_epoch)
+            trainer.extend(EpochCallback(on_epoch, self.stop, ranks), trigger=each_epoch)
         return trainer
 
     def complete(self):
         """Resume if there is something to resume, train, and write the result."""
-        resume(self.trainer, self.place)
+        resume(self.trainer, self.place, self.ranks)
         try:
             with self.stop.listening():
                 self.trainer.run(show_loop_exception_msg=False)
         except DivergedError as error:
-            self._record_divergence(error)
+            self.ranks.first(self._record_divergence, error)
             raise
         updater = self.trainer.updater
         if self.stop.signum is not None and updater.epoch < self.stop.epochs:
@@ -154,8 +173,8 @@ class _Job:
         result = record.result(
             self.config, self.data, self.trainer.get_extension('LogReport').log, self.best,
             self.device, self.memory.megabytes, test_acc=self._test(), stopped=self.stop.reason,
-            counts=None if counts is None else dict(counts))
-        self.place.finish(run_directory.RESULT, result)
+            counts=None if counts is None else dict(counts), ranks=self.ranks)
+        self.ranks.first(self.place.finish, run_directory.RESULT, result)
         logger.info('%s: best validation accuracy %.4f (epoch %d), last %.4f', self.place.path,
                     result['best_val_acc'], result['best_epoch'], result['last_val_acc'])
         return result
@@ -166,7 +185,7 @@ class _Job:
             return None
         self.best.restore()
         evaluator = Evaluator(self.data.test, self.model, builders.converter(self.config),
-                              self.device)
+                              self.device, self.ranks)
         evaluator.name = 'test'
         return evaluator()['test/main/accuracy']
 

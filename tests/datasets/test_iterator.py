@@ -125,17 +125,22 @@ def test_a_copy_goes_its_own_way():
     assert_equal_batches(batches(twin, 6), a)
 
 
-@pytest.mark.parametrize('size', [2, 3, 6])
-def test_the_ranks_share_each_batch(size):
+@pytest.mark.parametrize(('size', 'grain'), [
+    (2, 1), (3, 1), (6, 1), (4, 1), (2, 2), (2, 3), (3, 2)])
+def test_the_ranks_share_each_batch(size, grain):
     transform = Augmentation(MEAN, STD, seed=3)
     arguments = {'transform': transform, 'seed': 4}
     together = batches(BatchIterator(*data(10), 6, **arguments), 8)
-    ranks = [BatchIterator(*data(10), 6, rank=r, size=size, **arguments) for r in range(size)]
+    ranks = [BatchIterator(*data(10), 6, rank=r, size=size, grain=grain, **arguments)
+             for r in range(size)]
     for x, t in together:
         parts = [next(r) for r in ranks]
         np.testing.assert_array_equal(np.concatenate([p[0] for p in parts]), x)
         np.testing.assert_array_equal(np.concatenate([p[1] for p in parts]), t)
-        assert {len(p[1]) for p in parts} == {6 // size}
+        lengths = [len(p[1]) for p in parts]
+        assert lengths == [round(6 * each.share) for each in ranks]
+        assert all(length % grain == 0 for length in lengths)
+        assert max(lengths) - min(lengths) in (0, grain)
     assert len({(r.epoch, r.epoch_detail, r.is_new_epoch) for r in ranks}) == 1
 
 
@@ -182,7 +187,8 @@ def test_a_snapshot_of_other_batches_is_refused(change):
 
 
 @pytest.mark.parametrize(('arguments', 'part'), [
-    ({'batch_size': 0}, 'batch_size'), ({'batch_size': 5, 'size': 2}, 'multiple of size'),
+    ({'batch_size': 0}, 'batch_size'), ({'batch_size': 1, 'size': 2}, '1 for each of 2'),
+    ({'batch_size': 5, 'grain': 2}, 'multiple of 2'),
     ({'rank': 2, 'size': 2}, 'rank'), ({'rank': -1}, 'rank'), ({'t': np.zeros(3)}, 'same number'),
     ({'x': np.zeros((0, 3, 4, 4)), 't': np.zeros(0)}, 'at least one')])
 def test_bad_arguments(arguments, part):

@@ -3,7 +3,7 @@ import chainer
 import numpy as np
 import pytest
 from chainer.optimizer_hooks import WeightDecay
-from training_support import Tiny, config
+from training_support import ALONE, Tiny, config
 
 from chainer_kfac import optimizers
 from chainer_kfac.exceptions import ConfigError, MissingDependency
@@ -56,7 +56,7 @@ def test_loss_and_accuracy_are_never_in_half_precision():
 
 
 def test_validation_is_plain_and_training_is_augmented():
-    data = builders.data(config(), chainer.get_device('@numpy'))
+    data = builders.data(config(), chainer.get_device('@numpy'), ALONE)
     x, _ = data.train.next()
     assert x.shape == (32, 3, 28, 28)
     x, t = data.validation.next()
@@ -65,7 +65,7 @@ def test_validation_is_plain_and_training_is_augmented():
     expected = (data.source.test_x - data.source.mean[:, None, None]) / (
         data.source.std[:, None, None])
     np.testing.assert_allclose(x, expected, atol=1e-5)
-    plain = builders.data(config(augment=False), chainer.get_device('@numpy'))
+    plain = builders.data(config(augment=False), chainer.get_device('@numpy'), ALONE)
     assert plain.train.next()[0].shape == (32, 3, 32, 32)
 
 
@@ -87,5 +87,5 @@ def test_gpu():
     assert device.name(gpu).endswith('(GPU 0)')
     assert device.fits(gpu, 1)
     assert not device.fits(gpu, 10**15)
-    data = builders.data(config(), gpu)
+    data = builders.data(config(), gpu, ALONE)
     assert all(isinstance(array, gpu.xp.ndarray) for array in data.train.next())

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from chainer import serializers
 from chainer.training import extension
-from training_support import Tiny
+from training_support import ALONE, Tiny
 
+from chainer_kfac.communicators.traffic import Traffic
 from chainer_kfac.training import extensions
 
 
@@ -21,7 +22,7 @@ def _trainer(accuracy):
     updater = types.SimpleNamespace(epoch=3, iteration=5, is_new_epoch=True,
                                     get_optimizer=lambda name: optimizer,
                                     get_all_optimizers=lambda: {'main': optimizer})
-    return types.SimpleNamespace(updater=updater, observation={
+    return types.SimpleNamespace(updater=updater, is_before_training=False, observation={
         'validation/main/accuracy': accuracy, 'main/loss': np.float32(1.0)})
 
 
@@ -55,20 +56,29 @@ CASES = {
     'BestEpoch': _Case(
         lambda: extensions.BestEpoch(_model()), lambda made: made(_trainer(0.5)),
         lambda made: (made.epoch, made.accuracy, made._weights)),
-    'Curvature': _Case(lambda: extensions.Curvature([1])),
-    'EpochCallback': _Case(lambda: extensions.EpochCallback(print, extensions.Stop(1))),
+    'Communication': _Case(lambda: extensions.Communication(
+        types.SimpleNamespace(traffic=Traffic()))),
+    'Curvature': _Case(lambda: extensions.Curvature([1], ALONE)),
+    'EpochCallback': _Case(lambda: extensions.EpochCallback(
+        print, extensions.Stop(1, ALONE), ALONE)),
     'EpochLine': _Case(lambda: importlib.import_module(
         'chainer_kfac.training.extensions.progress').EpochLine(3)),
-    'Evaluator': _Case(lambda: extensions.Evaluator({}, Tiny(10, 0.0))),
-    'FailOnDivergence': _Case(extensions.FailOnDivergence),
+    'Evaluator': _Case(lambda: extensions.Evaluator(
+        {}, Tiny(10, 0.0), None, None, ALONE)),
+    'FailOnDivergence': _Case(lambda: extensions.FailOnDivergence(ALONE)),
     'LearningRate': _Case(lambda: extensions.LearningRate('lr')),
     'MasterWeights': _Case(lambda: extensions.MasterWeights(_float16_optimizer()),
                            state=lambda made: _masters(made._optimizer)),
     'PeakMemory': _Case(
-        extensions.PeakMemory, lambda made: made(_trainer(0.5)), lambda made: made.megabytes),
+        lambda: extensions.PeakMemory(ALONE), lambda made: made(_trainer(0.5)),
+        lambda made: made.megabytes),
     'RandomState': _Case(
-        lambda: extensions.RandomState(0), lambda made: np.random.standard_normal(3),
+        lambda: extensions.RandomState(0, ALONE), lambda made: np.random.standard_normal(3),
         lambda made: np.random.get_state()),
+    'SharedLog': _Case(
+        lambda: extensions.SharedLog(ALONE, lambda trainer: False, 'log'),
+        lambda made: made(_trainer(0.5)),
+        lambda made: made._summary.compute_mean()),
     'SameData': _Case(lambda: extensions.SameData('a' * 64)),
 }
 
@@ -113,7 +123,7 @@ class TestConformance:
         saved = serializers.DictionarySerializer()
         saved.save(CASES[name].make())
         assert bool(saved.target) == (name in ('BestEpoch', 'MasterWeights', 'PeakMemory',
-                                               'RandomState', 'SameData'))
+                                               'RandomState', 'SameData', 'SharedLog'))
 
 
 def _frozen(state):

@@ -8,7 +8,7 @@ import types
 import chainer
 import numpy as np
 import pytest
-from training_support import config, without_times
+from training_support import ALONE, config, without_times
 
 from chainer_kfac import datasets, training
 from chainer_kfac.exceptions import ConfigError, DataError, DivergedError, RunDirectoryError
@@ -151,7 +151,7 @@ def test_the_seed_decides_order_and_augmentation(tmp_path):
     device = chainer.get_device('@numpy')
 
     def first(seed, augment):
-        return builders.data(config(seed=seed, augment=augment), device).train
+        return builders.data(config(seed=seed, augment=augment), device, ALONE).train
     plain = [first(seed, False).next()[1] for seed in (0, 0, 1)]
     assert np.array_equal(plain[0], plain[1])
     assert not np.array_equal(plain[0], plain[2])
@@ -185,7 +185,7 @@ def test_holdout_chooses_and_the_test_images_come_once(tmp_path, monkeypatch):
 
 def test_every_seed_holds_out_the_same_images():
     device = chainer.get_device('@numpy')
-    held = [builders.data(config(select_on='holdout', seed=seed), device).source.holdout_x
+    held = [builders.data(config(select_on='holdout', seed=seed), device, ALONE).source.holdout_x
             for seed in (0, 1)]
     assert len(held[0]) == 20
     assert np.array_equal(held[0], held[1])

@@ -20,7 +20,10 @@ import chainer.links as L
 import numpy as np
 
 from chainer_kfac import models
+from chainer_kfac.communicators.ranks import Alone
 from chainer_kfac.training import RunConfig, run_directory
+
+ALONE = Alone()
 
 SMALL = {'dataset': 'digits', 'model': 'tiny', 'train_size': 200, 'test_size': 90,
          'batch_size': 32, 'epochs': 3, 'dropout': 0.3, 'lr': 0.05, 'lr_decay': 0.5,

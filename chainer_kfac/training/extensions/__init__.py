@@ -1,5 +1,6 @@
 """Trainer extensions of a run, one a file."""
 from chainer_kfac.training.extensions.best_epoch import BestEpoch
+from chainer_kfac.training.extensions.communication import Communication
 from chainer_kfac.training.extensions.curvature import Curvature
 from chainer_kfac.training.extensions.epoch_callback import EpochCallback
 from chainer_kfac.training.extensions.evaluator import Evaluator
@@ -10,11 +11,12 @@ from chainer_kfac.training.extensions.peak_memory import PeakMemory
 from chainer_kfac.training.extensions.progress import extend_with_progress
 from chainer_kfac.training.extensions.random_state import RandomState
 from chainer_kfac.training.extensions.same_data import SameData
+from chainer_kfac.training.extensions.shared_log import SharedLog
 from chainer_kfac.training.extensions.snapshot import resume, snapshot
 from chainer_kfac.training.extensions.stop import Interrupted, Stop, StopRun
 from chainer_kfac.training.extensions.triggers import Every, SnapshotTrigger, each_epoch
 
-__all__ = ['BestEpoch', 'Curvature', 'EpochCallback', 'Evaluator', 'Every', 'FailOnDivergence',
-           'Interrupted', 'LearningRate', 'MasterWeights', 'PeakMemory', 'RandomState', 'SameData',
-           'SnapshotTrigger', 'Stop', 'StopRun', 'each_epoch', 'extend_with_progress', 'resume',
-           'snapshot']
+__all__ = ['BestEpoch', 'Communication', 'Curvature', 'EpochCallback', 'Evaluator', 'Every',
+           'FailOnDivergence', 'Interrupted', 'LearningRate', 'MasterWeights', 'PeakMemory',
+           'RandomState', 'SameData', 'SharedLog', 'SnapshotTrigger', 'Stop', 'StopRun',
+           'each_epoch', 'extend_with_progress', 'resume', 'snapshot']

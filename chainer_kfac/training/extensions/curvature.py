@@ -16,27 +16,34 @@ class Curvature(extension.Extension):
 
     They are those of the running averages, undamped, together with the damping of the block and
     the pi that shares it between A and G. docs/run-directory.md lists the arrays. A factor of
-    width 4,096 takes seconds, one that is kept as a few hundred rows milliseconds.
+    width 4,096 takes ten seconds on one core, one that is kept as a few hundred rows milliseconds.
 
     The file is all the state: an epoch that is trained again after a crash replaces its entry and
     those after it.
 
     Args:
         epochs (collection of int): the first epoch is 1.
+        ranks (Alone or Ranks): a call is collective among them; rank 0 writes.
     """
 
     priority = -50  # after the log (100), before random state (-90) and snapshot (-100)
 
-    def __init__(self, epochs: Collection[int]):
+    def __init__(self, epochs: Collection[int], ranks):
         self._epochs = frozenset(epochs)
+        self._ranks = ranks
 
     def __call__(self, trainer):
         updater = trainer.updater
         if updater.epoch not in self._epochs:
             return
+        optimizer = updater.get_optimizer('main')
+        if self._ranks.size > 1:
+            optimizer.make_whole()
+        if self._ranks.rank != 0:
+            return
         path = pathlib.Path(trainer.out, SPECTRA)
         entry = {'epoch': np.int64(updater.epoch), 'iteration': np.int64(updater.iteration),
-                 **_spectra(updater.get_optimizer('main'))}
+                 **_spectra(optimizer)}
         _write(path, _after(_read(path), entry))
 
 

@@ -18,12 +18,15 @@ class EpochCallback(extension.Extension):
     Args:
         on_epoch (callable): takes the entry, a new dict.
         stop (Stop): the trainer's.
+        ranks (Alone or Ranks): each calls its own callback, with the same entry; if that of rank 0
+            ends the run, all end it.
     """
 
     priority = -200  # after the snapshot (-100)
 
-    def __init__(self, on_epoch: Callable[[dict], None], stop: Stop):
+    def __init__(self, on_epoch: Callable[[dict], None], stop: Stop, ranks):
         self._on_epoch = on_epoch
+        self._ranks = ranks
         self._stop = stop
 
     def initialize(self, trainer):
@@ -38,3 +41,4 @@ class EpochCallback(extension.Extension):
             self._stop.reason = stop.reason
         finally:
             np.random.set_state(state)
+        self._stop.reason = self._ranks.bcast(self._stop.reason)

@@ -14,6 +14,12 @@ class FailOnDivergence(extensions.FailOnNonNumber):
     waits for the device, so there it is every ``interval`` iterations. The parameters are looked
     at before each snapshot (`check_parameters`): one that is not finite makes the next loss so.
 
+    Both are collective among the ranks, and all of them fail together.
+
+    Args:
+        ranks (Alone or Ranks): whose losses are looked at.
+        interval (int): iterations between two looks.
+
     Raises:
         DivergedError: naming the epoch and the iteration.
     """
@@ -21,23 +27,30 @@ class FailOnDivergence(extensions.FailOnNonNumber):
     # after validation (300), before the log (100) and the snapshot (-100)
     priority = chainer.training.PRIORITY_EDITOR
 
-    def __init__(self, interval: int = 1):
+    def __init__(self, ranks, interval: int = 1):
+        self._ranks = ranks
         self._interval = interval
 
     def __call__(self, trainer):
         updater = trainer.updater
         if updater.iteration % self._interval and not updater.is_new_epoch:
             return
-        for key, value in trainer.observation.items():
-            if key.endswith('/loss') and not math.isfinite(_number(value)):
-                raise _diverged(trainer, '{} is {}'.format(key, _number(value)))
+        bad = [(key, _number(value)) for key, value in trainer.observation.items()
+               if key.endswith('/loss') and not math.isfinite(_number(value))]
+        if any(self._ranks.largest([len(bad)])):
+            everywhere = [each for found in self._ranks.gather(bad) for each in found]
+            raise _diverged(trainer, '{} is {}'.format(*everywhere[0]))
 
     def check_parameters(self, trainer) -> None:
         """Raise DivergedError unless all parameters are finite."""
         try:
             super().__call__(trainer)
-        except RuntimeError as error:
-            raise _diverged(trainer, 'a parameter is not finite') from error
+        except RuntimeError:
+            bad = True
+        else:
+            bad = False
+        if any(self._ranks.largest([bad])):
+            raise _diverged(trainer, 'a parameter is not finite')
 
 
 def _number(value):

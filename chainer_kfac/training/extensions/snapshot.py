@@ -17,15 +17,22 @@ logger = logging.getLogger(__name__)
 KEPT = 2
 
 
-def snapshot(condition):
+def snapshot(condition, ranks):
     """Chainer's snapshot extension, written whole or not at all; the last two are kept.
 
     Args:
         condition (callable): called without arguments before each snapshot; False skips it.
+        ranks (Alone or Ranks): all of them put the state together, and rank 0 writes it.
     """
+    first = ranks.rank == 0
     return extensions.snapshot(filename=run_directory.SNAPSHOT + '{.updater.iteration}',
-                               writer=snapshot_writers.SimpleWriter(savefun=_save),
-                               condition=condition, n_retains=KEPT)
+                               writer=(snapshot_writers.SimpleWriter(savefun=_save) if first
+                                       else _write_nothing),
+                               condition=condition, n_retains=KEPT if first else -1)
+
+
+def _write_nothing(filename, outdir, target):
+    """The writer of a rank that does not write."""
 
 
 def _save(path, arrays):
@@ -36,30 +43,44 @@ def _save(path, arrays):
         os.fsync(stream.fileno())
 
 
-def resume(trainer, directory) -> bool:
+def resume(trainer, directory, ranks) -> bool:
     """Load the newest whole snapshot of a run directory into a trainer that has not run yet.
 
     This is Chainer's autoload with two differences. A damaged file is skipped for the one before
     it; and the state is there before any extension is initialised, where autoload comes last and
     undoes what ``ExponentialShift`` has just restored.
 
+    Collective among ``ranks``: rank 0 reads the file and gives the others what is in it, however
+    many ranks have written it.
+
     Returns:
         bool: whether there was a snapshot.
     Raises:
         RunDirectoryError: if none of the snapshots is whole, or one belongs to another program.
     """
+    path = ranks.first(_newest, directory)
+    if path is None:
+        return False
+    logger.info('resuming from %s', path)
+    arrays = None
+    if ranks.rank == 0:
+        with np.load(path, allow_pickle=True) as archive:  # Chainer stores None as an object
+            arrays = dict(archive)
+    _load(path, ranks.bcast_arrays(arrays), trainer)
+    return True
+
+
+def _newest(directory):
     found = directory.snapshots()
     for path in found:
         problem = _problem(path)
         if problem is None:
-            _load(path, trainer)
-            logger.info('resuming from %s', path)
-            return True
+            return path
         logger.warning('%s is damaged (%s): trying the one before it', path, problem)
     if found:
         raise RunDirectoryError('no snapshot in {} is whole: delete {} to start the run anew'
                                 .format(directory.path, ', '.join(path.name for path in found)))
-    return False
+    return None
 
 
 def _problem(path):
@@ -72,9 +93,9 @@ def _problem(path):
     return None if bad is None else 'checksum of ' + bad
 
 
-def _load(path, trainer):
+def _load(path, arrays, trainer):
     try:
-        serializers.load_npz(path, trainer)
+        serializers.NpzDeserializer(arrays).load(trainer)
     except (KeyError, ValueError, TypeError) as error:
         reason = ' '.join(str(error).split())
         raise RunDirectoryError('{} does not fit this run ({}): another version or other data have '

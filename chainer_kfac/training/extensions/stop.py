@@ -38,14 +38,17 @@ class Stop:
 
     Args:
         epochs (int): length of the run.
+        ranks (Alone or Ranks): a signal to one of them ends the run on all, after the same update;
+            `read_signal` is collective among them.
 
     Attributes:
         reason (str or None): why the caller ends the run.
         signum (int or None): the signal that ends it after this iteration.
     """
 
-    def __init__(self, epochs: int):
+    def __init__(self, epochs: int, ranks):
         self.epochs = epochs
+        self._ranks = ranks
         self.reason = None
         self.signum = None
         self._received = None
@@ -59,7 +62,7 @@ class Stop:
         return self.epochs, 'epoch'
 
     def read_signal(self) -> None:
-        self.signum = self._received
+        self.signum = int(self._ranks.largest([self._received or 0])[0]) or None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:

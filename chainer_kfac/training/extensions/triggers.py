@@ -26,16 +26,18 @@ class SnapshotTrigger:
 
     Args:
         stop (Stop): knows of the signal.
+        ranks (Alone or Ranks): a call is collective among them; any clock may be the first.
     """
 
     seconds = 600.0
 
-    def __init__(self, stop):
+    def __init__(self, stop, ranks):
         self._stop = stop
+        self._ranks = ranks
         self._last = time.monotonic()
 
     def __call__(self, trainer) -> bool:
-        old = time.monotonic() - self._last > self.seconds
+        old = any(self._ranks.largest([time.monotonic() - self._last > self.seconds]))
         if not (trainer.updater.is_new_epoch or old or self._stop.signum is not None):
             return False
         self._last = time.monotonic()
