@@ -109,15 +109,19 @@ def say(axis, text: str) -> None:
     axis.text(0.5, 0.5, text, transform=axis.transAxes, ha='center', va='center', color=GREY)
 
 
-def render(figure) -> dict[str, bytes]:
-    """The figure as PDF, SVG and PNG: suffix -> bytes, without the time of their making."""
+def render(figure, kinds: Sequence[str] = tuple(_METADATA)) -> dict[str, bytes]:
+    """The figure as PDF, SVG and PNG: suffix -> bytes, without the time of their making.
+
+    Args:
+        kinds (sequence of str): only these of 'pdf', 'svg' and 'png'.
+    """
     require('matplotlib.backends.backend_agg', PURPOSE).FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine('none')  # all formats have the layout of this canvas
     found = {}
-    for kind, metadata in _METADATA.items():
+    for kind in kinds:
         stream = io.BytesIO()
-        figure.savefig(stream, format=kind, dpi=_DPI, metadata=metadata)
+        figure.savefig(stream, format=kind, dpi=_DPI, metadata=_METADATA[kind])
         found['.' + kind] = stream.getvalue()
     return found
 
