@@ -1,8 +1,9 @@
 """Copies of finished runs and searches for ``results/``.
 
 A run keeps its configuration, log, result, spectra and figures, and no snapshots; one that diverged
-is a result too. What is promoted is committed, so a result never changes in silence: an equal one is
-left alone and a different one is refused. Everything is looked at before the first file is copied.
+is a result too. What is promoted is committed, so a result never changes in silence: an equal one
+is left alone and a different one is refused. Everything is looked at before the first file is
+copied.
 """
 import pathlib
 
