@@ -59,37 +59,46 @@ def seconds(text):
 
 
 def run(args):
+    from chainer_kfac.communicators import world
     from chainer_kfac.exceptions import ConfigError
-    from chainer_kfac.search import address, pickled, ranks, worker
-    from chainer_kfac.search.errors import ServerError
-    from chainer_kfac.search.stopping import Stopping
-    from chainer_kfac.search.store import Store
 
     if args.until_done and args.exp_key is None:
         raise ConfigError('--until-done needs the name of the experiment, as in --exp-key '
                           'kfac-bs512-short-cifar10')
     deadline = None if args.time_limit is None else time.monotonic() + args.time_limit
-    team = ranks.world()
-    stopping = Stopping(deadline, args.parent, alone=team.size == 1)
-    with stopping.listening():
-        if team.rank != 0:
-            worker.follow(team, stopping, args.device)
-            return stopping.exit_code
-        try:
-            where = address.find(args.mongo, args.password_file)
-            if where is None:
-                raise ServerError('which database? give --mongo URI, as the search printed it, or '
-                                  'set ${}'.format(address.URI_VARIABLE))
-            store = Store.open(where)
-        except BaseException:
-            team.bcast(None)
-            raise
-        try:
-            if args.allow_pickled_code:
-                pickled.work(store, args.exp_key, args.max_trials, stopping)
-            else:
-                worker.Worker(store, args.root, args.exp_key, args.max_trials, stopping,
-                              args.device, team, until_done=args.until_done).run()
-        finally:
-            store.close()
+    with world.joined() as ranks:
+        from chainer_kfac.search import worker  # after the threads of a rank are set
+        from chainer_kfac.search.stopping import Stopping
+
+        stopping = Stopping(deadline, args.parent, alone=ranks.size == 1)
+        with stopping.listening():
+            if ranks.rank != 0:
+                worker.follow(ranks, stopping, args.device)
+            ranks.first(_serve, args, ranks, stopping)
     return stopping.exit_code
+
+
+def _serve(args, ranks, stopping):
+    """The part of rank 0; the others follow it until they are sent None."""
+    from chainer_kfac.search import address, pickled, worker
+    from chainer_kfac.search.errors import ServerError
+    from chainer_kfac.search.store import Store
+
+    try:
+        where = address.find(args.mongo, args.password_file)
+        if where is None:
+            raise ServerError('which database? give --mongo URI, as the search printed it, or '
+                              'set ${}'.format(address.URI_VARIABLE))
+        store = Store.open(where)
+    except BaseException:
+        ranks.bcast(None)
+        raise
+    try:
+        if args.allow_pickled_code:
+            ranks.bcast(None)
+            pickled.work(store, args.exp_key, args.max_trials, stopping)
+        else:
+            worker.Worker(store, args.root, args.exp_key, args.max_trials, stopping,
+                          args.device, ranks, until_done=args.until_done).run()
+    finally:
+        store.close()

@@ -41,6 +41,7 @@ class Progress:
 
     Attributes:
         curve (list of dict): one entry an epoch.
+        ranks (Alone or Ranks): who evaluates, for an objective that shares its work among them.
     """
 
     def __init__(self, directory: pathlib.Path, device: str | int, ranks, stopping: Stopping,
@@ -48,7 +49,7 @@ class Progress:
         self.directory = directory
         self.device = device
         self.curve = list(curve)
-        self._ranks = ranks
+        self.ranks = ranks
         self._stopping = stopping
         self._decide = decide
 
@@ -62,8 +63,8 @@ class Progress:
             Stopped: on all ranks of an MPI job, if rank 0 was told to stop.
         """
         self._add({'epoch': epoch, 'loss': loss, **scalars})
-        rule = self._decide(self.curve) if self._ranks.rank == 0 else None
-        rule, ending = self._ranks.bcast((rule, self._stopping.reason
+        rule = self._decide(self.curve) if self.ranks.rank == 0 else None
+        rule, ending = self.ranks.bcast((rule, self._stopping.reason
                                           or self._stopping.trial_reason))
         if ending is not None and not self._stopping.alone:
             self._stopping.trial_reason = self._stopping.trial_reason or ending

@@ -8,6 +8,7 @@ import time
 import uuid
 from typing import Any
 
+from chainer_kfac.communicators.ranks import Alone
 from chainer_kfac.compat import require
 from chainer_kfac.search import admission, evaluation, experiments, lease, objectives
 from chainer_kfac.search.connection import PATIENCE, is_passing, lasting
@@ -16,7 +17,6 @@ from chainer_kfac.search.errors import RefusedTrial, SearchError
 from chainer_kfac.search.estimate import Durations
 from chainer_kfac.search.heartbeat import Heartbeat
 from chainer_kfac.search.progress import Judge, Progress, Rivals
-from chainer_kfac.search.ranks import Alone
 from chainer_kfac.search.registration import Registration
 from chainer_kfac.search.spool import Spool
 from chainer_kfac.search.stopping import Stopped, Stopping

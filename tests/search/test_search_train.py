@@ -3,12 +3,12 @@ import signal
 
 import pytest
 
+from chainer_kfac.communicators.ranks import Alone
 from chainer_kfac.exceptions import ConfigError, DivergedError
 from chainer_kfac.search import evaluation, experiments, objectives, options, space
 from chainer_kfac.search.documents import DONE, NEW
 from chainer_kfac.search.objectives.train import Train
 from chainer_kfac.search.progress import Progress
-from chainer_kfac.search.ranks import Alone
 from chainer_kfac.search.stopping import Stopping
 from chainer_kfac.training import RunConfig
 from chainer_kfac.training import run as train

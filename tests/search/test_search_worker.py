@@ -315,8 +315,8 @@ def test_spool_names_a_damaged_file_and_goes_on(tmp_path, caplog):
     (OSError(28, 'No space left on device'), evaluation.BROKEN), (KeyboardInterrupt(),
                                                                  evaluation.STOPPED)])
 def test_what_an_evaluation_may_come_to(error, kind, monkeypatch, tmp_path):
+    from chainer_kfac.communicators.ranks import Alone
     from chainer_kfac.search.progress import Progress
-    from chainer_kfac.search.ranks import Alone
     from chainer_kfac.search.stopping import Stopping
 
     def evaluate(values, settings, progress):

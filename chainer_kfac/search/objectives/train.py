@@ -77,22 +77,22 @@ class Train(Objective):
             except Pruned as pruned:
                 raise StopRun(pruned.rule) from None
 
-        result = self._train(config, progress.directory, on_epoch)
+        result = self._train(config, progress.directory, on_epoch, progress.ranks)
         best = {key: result[key] for key in _KEPT if key in result}
         return {'loss': 1 - result['best_val_acc'], 'pruned': result.get('stopped'),
                 'epochs': result['epochs'], **best}
 
     @staticmethod
-    def _train(config, directory, on_epoch):
+    def _train(config, directory, on_epoch, ranks):
         try:
-            return train(config, directory, on_epoch=on_epoch, progress='none')
+            return train(config, directory, on_epoch=on_epoch, progress='none', comm=ranks)
         except RunDirectoryError:
             # An earlier attempt that is not quite dead holds the folder, or it ran elsewhere with
             # other settings of this machine: begin anew beside it.
             beside = directory.with_name(directory.name + '-anew')
-            if beside.exists():
+            if ranks.first(beside.exists):
                 raise
-            return train(config, beside, on_epoch=on_epoch, progress='none')
+            return train(config, beside, on_epoch=on_epoch, progress='none', comm=ranks)
 
 
 @functools.lru_cache(maxsize=4)
