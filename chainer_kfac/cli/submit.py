@@ -8,6 +8,7 @@ import sys
 from chainer_kfac.cli import sweeping
 from chainer_kfac.cli.worker import add_database, seconds
 from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.jobs import schedulers
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def _add_data(group):
 
 def _add_resources(group):
     group.add_argument('--scheduler', default='auto',
-                       choices=('auto', 'slurm', 'pbs', 'openpbs', 'torque'),
+                       choices=schedulers.NAMES,
                        help='pbs is OpenPBS or Torque, as qsub says (default: %(default)s)')
     group.add_argument('--nodes', type=int, default=1, metavar='N',
                        help='of each part (default: %(default)s)')
@@ -133,7 +134,7 @@ def run(args):
 
 
 def _submit(args):
-    from chainer_kfac.jobs import catalogue, environment, following, schedulers, submission
+    from chainer_kfac.jobs import catalogue, environment, following, submission
     from chainer_kfac.jobs.dialects import DIALECTS
     from chainer_kfac.jobs.rendering import render
 
@@ -180,10 +181,12 @@ def _orders(args, resources, of_jobs):
     if args.kind == 'train':
         return [requests.train(args.config, args.overrides, args.root, resources, fetch)]
     if args.kind != 'search':
-        return [requests.Sweep(
+        sweep = requests.Sweep(
             args.kind, args.per, args.root, args.hparams, args.optimizer, args.batch, args.seeds,
-            args.profile, args.dataset, args.overrides).order(resources, fetch)]
+            args.profile, args.dataset, args.overrides)
+        return [sweep.order(resources, fetch)]
     mongo = requests.database(args.mongo, args.password_file, of_jobs)
-    return requests.Search(
+    search = requests.Search(
         args.optimizer, args.batch, args.workers, mongo, args.password_file, args.trials,
-        args.profile, args.dataset, args.exp_key, args.root, args.overrides).orders(resources)
+        args.profile, args.dataset, args.exp_key, args.root, args.overrides)
+    return search.orders(resources, fetch)

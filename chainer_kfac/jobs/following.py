@@ -18,9 +18,10 @@ logger = logging.getLogger(__name__)
 
 _OF_A_SEARCH = ('kfac-driver', 'kfac-worker')
 
+
 def left(orders: Sequence[Order], root: str | os.PathLike) -> list[Order]:
     """What is neither finished nor submitted already; for each other part a line says why."""
-    busy = {(part.name, run): part.job_id
+    busy = {_claim(part.name, run): part.job_id
             for submission, states in _all_states(root)
             for part, state in states.items() if state.active for run in part.runs}
     remaining = []
@@ -43,8 +44,14 @@ def _reason(name, runs, busy):
     unfinished = [run for run in runs if not _finished(run)]
     if runs and not unfinished:
         return 'finished'
-    numbers = {busy[name, run] for run in unfinished if (name, run) in busy}
+    claims = [_claim(name, run) for run in unfinished]
+    numbers = {busy[claim] for claim in claims if claim in busy}
     return 'already submitted as ' + ', '.join(sorted(numbers)) if numbers else None
+
+
+def _claim(name, run):
+    """What two jobs must not work on at the same time: a run, or one's part in a search."""
+    return (name if name in _OF_A_SEARCH else None, run)
 
 
 def status(root: str | os.PathLike) -> list[str]:
@@ -53,8 +60,7 @@ def status(root: str | os.PathLike) -> list[str]:
     for submission, states in _all_states(root):
         lines.append('{} {}: {}'.format(submission.submitted, submission.scheduler,
                                         submission.folder))
-        lines += ['  {}  {}: {}'.format(submission.ids(part)[-1],
-                                        part.whole_name,
+        lines += ['  {}  {}: {}'.format(submission.ids(part)[-1], part.whole_name,
                                         _describe(part, state, submission.folder))
                   for part, state in states.items()]
     return lines or ['nothing was submitted with the runs in {}'.format(root)]

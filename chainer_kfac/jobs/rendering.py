@@ -86,9 +86,9 @@ def _environment(job, dialect):
 def _clean(job, dialect):
     lines = []
     if dialect.needs_timer:
-        lines.append('kill "$timer" 2>/dev/null || true')
+        lines.append('[ -z "${timer:-}" ] || kill "$timer" 2>/dev/null || true')
     if job.trains:
-        lines.append('"${each_node[@]}" rm -rf "$scratch" || true')
+        lines.append('[ -z "${scratch:-}" ] || "${each_node[@]}" rm -rf "$scratch" || true')
     return textwrap.indent('\n'.join(lines), _INDENT) or None
 
 

@@ -50,7 +50,7 @@ class Sweep:
         """
         profile = profiles.choose(self.profile, plan.all_profiles(), resources['gpus_per_node'])
         chosen = plan.select(CELLS[self.name](self.hparams), self.optimizers, self.batch_sizes)
-        dataset = profiles.dataset(self.dataset, profile) if fetch else self._dataset(profile)
+        dataset = _dataset(self.dataset, profile, fetch)
         configs = plan.runs(chosen, profile, dataset, self.seeds, self.overrides)
         options = [*self.overrides, '--profile', profile.name, '--dataset', dataset,
                    '--seeds', self.seeds, '--root', self.root]
@@ -62,11 +62,14 @@ class Sweep:
                      tuple(tuple(os.fspath(path(config, self.root)) for config in part)
                            for part in runs))
 
-    def _dataset(self, profile):
-        """The data set that a job will use, without a look into it."""
-        if self.dataset or profile.stand_in is None or datasets.is_cached(profiles.DATASET):
-            return self.dataset or profiles.DATASET
-        return profile.stand_in
+
+def _dataset(name, profile, fetch):
+    """The data set that a job will use: loaded and checked here, or guessed without a look."""
+    if fetch:
+        return profiles.dataset(name, profile)
+    if name or profile.stand_in is None or datasets.is_cached(profiles.DATASET):
+        return name or profiles.DATASET
+    return profile.stand_in
 
 
 def train(config: str, overrides: Sequence[str], root: str, resources: Mapping[str, Any],
@@ -107,8 +110,8 @@ class Search:
     root: str = 'runs'
     overrides: Sequence[str] = ()
 
-    def orders(self, resources: Mapping[str, Any]) -> list[Order]:
-        """The driver's job, and that of the workers.
+    def orders(self, resources: Mapping[str, Any], fetch: bool = True) -> list[Order]:
+        """The driver's job, and that of the workers; arguments as for ``Sweep.order``.
 
         Raises:
             KFACError: if the commands would refuse their flags.
@@ -117,7 +120,7 @@ class Search:
         if self.workers < 1:
             raise ConfigError('--workers must be at least 1, got {}'.format(self.workers))
         profile = profiles.choose(self.profile, plan.all_profiles(), resources['gpus_per_node'])
-        dataset = self.dataset or profiles.DATASET
+        dataset = _dataset(self.dataset, profile, fetch)
         request = session.Request(
             self.optimizer, self.batch_size, {}, profile.name, dataset,
             fixed=session.fixed_fields(self.overrides, self.optimizer, self.batch_size))

@@ -1,6 +1,5 @@
 """The commands of a scheduler: submit a script, ask for states, cancel."""
 import abc
-import getpass
 import os
 import re
 import shutil
@@ -92,7 +91,7 @@ class SlurmCommands(Scheduler):
 
     def states(self, job_ids):
         said = _run(['squeue', '--noheader', '--array', '--states=all',
-                     '--user=' + getpass.getuser(), '--format=%i|%T|%r']).stdout
+                     '--user={}'.format(os.getuid()), '--format=%i|%T|%r']).stdout
         found = {}
         for line in said.splitlines():
             number, state, reason = line.strip().split('|', 2)
@@ -101,7 +100,7 @@ class SlurmCommands(Scheduler):
         return found
 
     def cancel(self, job_ids):
-        _run(['scancel', *job_ids])
+        _run(['scancel', '--quiet', *job_ids])
 
 
 class PbsCommands(Scheduler):
@@ -136,8 +135,10 @@ class PbsCommands(Scheduler):
             for line in answer.stdout.splitlines():
                 columns = line.split()
                 if len(columns) >= 6 and columns[0][0].isdigit():
+                    # the name of the server may be cut off in the first column
+                    whole = columns[0].partition('.')[0] + ''.join(number.partition('.')[1:])
                     word = _PBS_STATES.get(columns[-2])
-                    found[columns[0]] = State(word, True) if word else UNKNOWN
+                    found[whole] = State(word, True) if word else UNKNOWN
         return found
 
     def cancel(self, job_ids):

@@ -1,6 +1,7 @@
 """Submitting several jobs as one: all of them or none."""
 import dataclasses
 import logging
+import os
 import pathlib
 import shutil
 import time
@@ -28,7 +29,8 @@ class Order:
     runs: tuple[tuple[str, ...], ...] = ((),)
 
 
-def submit(orders: Sequence[Order], scheduler: Scheduler, root, name: str) -> record.Submission:
+def submit(orders: Sequence[Order], scheduler: Scheduler, root: str | os.PathLike,
+           name: str) -> record.Submission:
     """Submit jobs and record them.
 
     Args:
@@ -53,7 +55,7 @@ def submit(orders: Sequence[Order], scheduler: Scheduler, root, name: str) -> re
         record.write(submission)
     except BaseException:
         _take_back(jobs, scheduler)
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return submission
 
@@ -67,8 +69,8 @@ def _write(job, folder, scheduler):
 
 
 def _parts(order, job_id, scheduler):
-    for number, (words, runs) in enumerate(
-            zip(order.job.tasks, order.runs, strict=True), 1):
+    tasks = zip(order.job.tasks, order.runs, strict=True)
+    for number, (words, runs) in enumerate(tasks, 1):
         part_id = scheduler.task_id(job_id, number) if order.job.is_array else job_id
         yield record.Part(order.job.name, number, part_id, ' '.join(words), runs)
 

@@ -31,6 +31,12 @@ command -v chainer-kfac >/dev/null ||
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
 
+clean() {
+    trap - EXIT
+@clean@
+}
+trap clean EXIT
+
 @hosts@
 
 @stage@
@@ -38,12 +44,6 @@ export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
 @launch@
 
 @timer@
-
-clean() {
-    trap - EXIT
-@clean@
-}
-trap clean EXIT
 
 run &
 pid=$!

@@ -45,16 +45,16 @@ command -v chainer-kfac >/dev/null ||
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
 
+clean() {
+    trap - EXIT
+    [ -z "${timer:-}" ] || kill "$timer" 2>/dev/null || true
+}
+trap clean EXIT
+
 # No warning of this scheduler can be relied on, so the script gives it to itself,
 # 300 s before the walltime above.
 ( while [ "$SECONDS" -lt 86100 ]; do sleep 5; done; kill -USR1 $$ ) >/dev/null 2>&1 &
 timer=$!
-
-clean() {
-    trap - EXIT
-    kill "$timer" 2>/dev/null || true
-}
-trap clean EXIT
 
 run &
 pid=$!

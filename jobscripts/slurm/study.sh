@@ -71,6 +71,12 @@ command -v chainer-kfac >/dev/null ||
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
 
+clean() {
+    trap - EXIT
+    [ -z "${scratch:-}" ] || "${each_node[@]}" rm -rf "$scratch" || true
+}
+trap clean EXIT
+
 nodes=$SLURM_JOB_NUM_NODES ranks_per_node=$SLURM_NTASKS_PER_NODE each_node=(env)
 export KFAC_NODES=$nodes KFAC_RANKS_PER_NODE=$ranks_per_node
 [ "$nodes" -eq 1 ] || each_node=(srun --mpi=none --ntasks="$nodes" --ntasks-per-node=1)
@@ -93,12 +99,6 @@ launch=(env)  # one process needs no MPI
 if [ $((nodes * ranks_per_node)) -gt 1 ]; then
     launch=(srun --kill-on-bad-exit=1 --cpus-per-task="$threads")
 fi
-
-clean() {
-    trap - EXIT
-    "${each_node[@]}" rm -rf "$scratch" || true
-}
-trap clean EXIT
 
 run &
 pid=$!

@@ -156,6 +156,9 @@ def test_a_part_may_be_a_batch_size(user):
 def test_the_study_and_one_run_are_submitted_too(user):
     user.slurm()
     assert user('submit', 'study', '--dataset', 'digits', '--optimizer', 'adam') == 0
+    pathlib.Path('states').write_text('1_1|RUNNING|None\n')
+    assert user('submit', 'table1', '--dataset', 'digits', '--optimizer', 'adam', '--batch',
+                128) == 0  # the study trains that run
     assert [part.runs[0].split('/')[1] for part in recorded()[0].parts] == [
         'table1', 'study', 'table1', 'study', 'table1']
     pathlib.Path('my run.yaml').write_text('{optimizer: adam, epochs: 1, lr: 1, dataset: digits}')
@@ -238,7 +241,7 @@ def test_all_or_none(user, capsys):
     pathlib.Path('refuse-kfac-worker.sh').touch()
     assert user('submit', 'search', '--optimizer', 'kfac', '--batch', 512, '--mongo',
                 'mongodb://db.example.org') == 2
-    assert calls()[-1] == 'scancel 1'
+    assert calls()[-1] == 'scancel --quiet 1'
     assert recorded() == []
 
 
@@ -271,7 +274,7 @@ def test_cancel_knows_only_what_was_submitted_from_here(user, capsys):
     assert not any(call.startswith('scancel') for call in calls())
     for name, cancelled in (('1_2', '1_2'), ('1', '1'), ('all', '1')):
         assert user('submit', '--cancel', name) == 0
-        assert [call for call in calls() if 'scancel' in call][-1] == 'scancel ' + cancelled
+        assert [call for call in calls() if 'scancel' in call][-1] == 'scancel --quiet ' + cancelled
 
 
 @pytest.fixture
@@ -305,7 +308,7 @@ def test_a_part_that_pbs_continues_is_followed(pbs, capsys):
     pathlib.Path('states').write_text(
         'Job id  Name  User  Time Use S Queue\n------ ----- ----- ----- - -----\n'
         '1[1].host  kfac-table1  me  00:01:00 R workq\n1[2].host  kfac-table1  me  0 X workq\n'
-        '9.host  kfac-table1  me  0 Q workq\n')
+        '9.ho*  kfac-table1  me  0 Q workq\n')  # cut off
     capsys.readouterr()
     assert pbs('submit', '--status') == 0
     lines = capsys.readouterr().out.splitlines()

@@ -64,6 +64,13 @@ command -v chainer-kfac >/dev/null ||
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads
 export MKL_NUM_THREADS=$threads NUMBA_NUM_THREADS=$threads
 
+clean() {
+    trap - EXIT
+    [ -z "${timer:-}" ] || kill "$timer" 2>/dev/null || true
+    [ -z "${scratch:-}" ] || "${each_node[@]}" rm -rf "$scratch" || true
+}
+trap clean EXIT
+
 nodes=1 ranks_per_node=4 each_node=(env)  # as asked for above
 export KFAC_NODES=$nodes KFAC_RANKS_PER_NODE=$ranks_per_node
 if [ "$nodes" -gt 1 ]; then
@@ -101,13 +108,6 @@ fi
 # 300 s before the walltime above.
 ( while [ "$SECONDS" -lt 86100 ]; do sleep 5; done; kill -USR1 $$ ) >/dev/null 2>&1 &
 timer=$!
-
-clean() {
-    trap - EXIT
-    kill "$timer" 2>/dev/null || true
-    "${each_node[@]}" rm -rf "$scratch" || true
-}
-trap clean EXIT
 
 run &
 pid=$!
