@@ -1,4 +1,4 @@
-"""Which tables a benchmark makes: those that are kept in this folder, or any that were asked for."""
+"""Which tables a benchmark makes: those that are kept in this folder, or any others."""
 from typing import NamedTuple
 
 from benchmarks import rows
