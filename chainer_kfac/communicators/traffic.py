@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 
 class Traffic:
-    """Counters since the start, or since `take`.
+    """Counters since the start.
 
     Attributes:
         bytes (dict): by purpose ('gradients', 'factors', 'rows', 'inverses', 'directions', ...),
@@ -19,6 +19,7 @@ class Traffic:
     def __init__(self):
         self.bytes = defaultdict(int)
         self.seconds = defaultdict(float)
+        self._told = {}, {}
 
     def count(self, purpose: str, array_or_bytes) -> None:
         """Add the bytes of an array, or that many bytes."""
@@ -33,9 +34,10 @@ class Traffic:
         finally:
             self.seconds[purpose] += time.perf_counter() - start
 
-    def take(self) -> tuple[dict, dict]:
-        """Copies of ``bytes`` and ``seconds``; both start again at 0."""
-        taken = dict(self.bytes), dict(self.seconds)
-        self.bytes.clear()
-        self.seconds.clear()
-        return taken
+    def news(self) -> tuple[dict, dict]:
+        """(bytes, seconds) since the last call; the counters themselves go on."""
+        found = []
+        for now, before in zip((self.bytes, self.seconds), self._told):
+            found.append({name: value - before.get(name, 0) for name, value in now.items()})
+        self._told = dict(self.bytes), dict(self.seconds)
+        return tuple(found)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import chainer
 
 from chainer_kfac.communicators.assignment import team_size
+from chainer_kfac.communicators.traffic import Traffic
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher.ema import weight_of_new
 from chainer_kfac.fisher.moving import move_matrix, move_window
@@ -57,6 +58,7 @@ class DistributedKFAC(KFAC):
 
     Attributes:
         comm: the communicator; ``comm.traffic`` counts bytes and seconds.
+        phases (Traffic): seconds of every phase of a step, those of this rank.
         shares (list): who does what, `distributed_shares.Share`; from the first update on.
     """
 
@@ -72,6 +74,7 @@ class DistributedKFAC(KFAC):
         self.packed = packed
         self.overlap = overlap
         self.scratch = Workspace()
+        self.phases = Traffic()
         self._team = None
         super().__init__(*args, **kwds)
 
@@ -94,8 +97,8 @@ class DistributedKFAC(KFAC):
         if not self.is_alone and not self._is_synchronised and lossfun is not None:
             give_initial_parameters(self.comm, self.target, lossfun, args, kwds)
             self._is_synchronised = True
-        with self.comm.traffic.clock('gradient'):
-            if lossfun is not None:
+        if lossfun is not None:
+            with self.phases.clock('gradient'):
                 self.backward(lossfun(*args, **kwds))
         if self.accumulate():
             self.step()
@@ -123,6 +126,21 @@ class DistributedKFAC(KFAC):
             block.planned, block.factors.path = planned, path
 
     # One step
+
+    def run_phase(self, name: str) -> None:
+        """Run one phase of a step, with a clock."""
+        with self.phases.clock(name.replace('_', ' ')):
+            super().run_phase(name)
+
+    def observations(self) -> dict[str, float]:
+        """Seconds of each phase since the last step, and what was sent, beside `KFAC`'s."""
+        _, phases = self.phases.news()
+        bytes_, seconds = self.comm.traffic.news()
+        values = {'seconds/' + name: value for name, value in phases.items()}
+        values['seconds/communication'] = sum(seconds.values())
+        values.update(('bytes/' + name, value) for name, value in bytes_.items())
+        values['bytes'] = sum(bytes_.values())
+        return {**super().observations(), **values}
 
     def reduce(self) -> None:
         """Make gradients and estimates those of the batch of all ranks, where they are needed."""

@@ -15,6 +15,10 @@ from chainer_kfac.optimizers.recording import RecordingMethod
 from chainer_kfac.optimizers.update_rule import unscaled_gradient
 
 
+PHASES = ('reduce', 'check', 'update_factors', 'update_inverses', 'call_pre_hooks', 'precondition')
+"""What a step does before it moves the parameters, in this order."""
+
+
 class UnsafeUpdateError(Exception):
     """This update cannot be made; the text says why."""
 
@@ -97,19 +101,19 @@ class KFAC(RecordingMethod):
     def step(self) -> None:
         """Turn the recorded gradients and factors into one update."""
         try:
-            self.reduce()
-            self.check()
-            self.update_factors()
-            self.update_inverses()
-            self.call_pre_hooks()
-            self.precondition()
+            for phase in PHASES:
+                self.run_phase(phase)
         except UnsafeUpdateError as reason:
             self.diagnostics.skipped(self.t, str(reason))
             updated = False
         else:
-            self.update_parameters()
+            self.run_phase('update_parameters')
             updated = True
         self.finish(updated)
+
+    def run_phase(self, name: str) -> None:
+        """Run the method of this name."""
+        getattr(self, name)()
 
     def reduce(self) -> None:
         """Average gradients and factors over processes; there is one here."""
