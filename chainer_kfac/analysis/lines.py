@@ -28,7 +28,7 @@ def of_batch_size(batch_size: int, batch_sizes: Sequence[int]) -> dict:
     """Colour and marker of a batch size: the larger the lighter."""
     place = sorted(batch_sizes).index(batch_size)
     colours = require('matplotlib', PURPOSE).colormaps['viridis']
-    return {'color': colours(0.86 * place / max(1, len(batch_sizes) - 1)),
+    return {'color': colours(0.8 * place / max(1, len(batch_sizes) - 1)),
             'marker': _MARKERS[place % len(_MARKERS)]}
 
 

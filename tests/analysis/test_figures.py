@@ -69,6 +69,8 @@ def test_figure_2_draws_each_run_as_far_as_it_goes(many):
     assert band.get_paths()[0].vertices[:, 1].min() == pytest.approx(0.1)
     marks = [line for line in accuracy.lines if line.get_markersize() > 5]
     assert {(line.get_marker(), line.get_xdata()[0]) for line in marks} == {('>', 73)}
+    assert {text.get_text() for legend in page.legends for text in legend.get_texts()} == {
+        'Momentum SGD', 'Adam: 1 of 2 seeds unfinished', 'K-FAC', 'validation', 'train'}
     text = ' '.join(each.get_text() for each in page.texts)
     assert 'Three optimizers at batch size 2048' in text
     assert 'CIFAR-10 (sha256 12345678), profile short (20 epochs), 1 to 3 seeds' in text
@@ -105,9 +107,9 @@ def test_accuracy_against_batch_size(many):
 
 
 @pytest.mark.usefixtures('styled')
-@pytest.mark.parametrize('draw', figures.FIGURES.values(), ids=figures.FIGURES)
+@pytest.mark.parametrize('draw', [figure2.figure, study_figures.courses])
 def test_texts_have_room_where_there_are_few_runs(write_run, collect, draw):
-    write_run('momentum_sgd', 2048, [0.5, 0.625, 0.75], finished=False)
+    write_run('momentum_sgd', 2048, np.linspace(0.2, 0.7, 19).tolist(), finished=False)
     check_texts(draw(collect()))
 
 

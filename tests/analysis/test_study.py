@@ -1,10 +1,14 @@
 """The study's table and curves say what the run directories of both experiments hold."""
 import csv
 import json
+import pathlib
+import shutil
 
 import pytest
 
-from chainer_kfac.analysis import captions, study, study_text
+from chainer_kfac.analysis import captions, figures, study, study_text
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -139,3 +143,16 @@ def test_the_line_below_the_title(write_run, collect):
     assert captions.subtitle(found, found.of(batch_size=2048)) == (
         'CIFAR-10 (sha256 12345678), profile short (20 epochs), seeds 0, 1')
     assert captions.subtitle(found, found.series).endswith(', 1 to 2 seeds')
+
+
+@pytest.mark.parametrize('committed', sorted(ROOT.glob('results/study/*/*')),
+                         ids=lambda path: '-'.join(path.parts[-2:]))
+def test_the_committed_tables_are_those_of_the_committed_runs(committed, tmp_path):
+    place = committed.parts[-2:]
+    for experiment in study.EXPERIMENTS:
+        if ROOT.joinpath('results', experiment, *place).exists():
+            shutil.copytree(ROOT.joinpath('results', experiment, *place),
+                            tmp_path.joinpath(experiment, *place))
+    again = {path.name: path.read_text() for hparams in figures.hparams(tmp_path, *place)
+             for path in study.write(tmp_path, *place, hparams)[1]}
+    assert again == {path.name: path.read_text() for path in committed.glob('study*')}
