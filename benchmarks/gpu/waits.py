@@ -11,8 +11,7 @@ from chainer_kfac.compat import require
 NAMES = ('SGD', 'Adam', 'K-FAC', 'K-FAC, weight decay')
 STEPS = 5
 
-READING = ('get', 'item', 'tolist', '__bool__', '__int__', '__float__', '__index__',
-           '__complex__')
+READING = ('get', 'item', 'tolist', '__bool__', '__int__', '__float__', '__complex__')
 """Methods of an array that bring its values to the host."""
 
 
