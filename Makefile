@@ -33,6 +33,7 @@ SEEDS :=
 OPTIMIZER :=
 BATCH :=
 JOBS :=
+MPI :=
 HPARAMS :=
 FROM :=
 TRIALS :=
@@ -98,9 +99,9 @@ gpu-check: ## prove and time the GPU path, most important steps first (WHEELS DA
 # What the targets that train a sweep take.
 SWEEP = $(call flag,profile,$(PROFILE)) $(call flag,dataset,$(DATASET)) \
     $(call flag,seeds,$(SEEDS)) $(call flag,optimizer,$(OPTIMIZER)) $(call flag,batch,$(BATCH)) \
-    $(call flag,jobs,$(JOBS)) $(call flag,hparams,$(HPARAMS)) $(call flag,from,$(FROM))
+    $(call flag,jobs,$(JOBS)) $(call flag,mpi,$(MPI)) $(call flag,hparams,$(HPARAMS)) $(call flag,from,$(FROM))
 
-table1: $(INSTALLED) ## the nine cells of Table 1 (PROFILE DATASET SEEDS OPTIMIZER BATCH JOBS HPARAMS FROM)
+table1: $(INSTALLED) ## the nine cells of Table 1 (PROFILE DATASET SEEDS OPTIMIZER BATCH JOBS MPI HPARAMS FROM)
 	$(KFAC) table1 $(SWEEP)
 
 study: $(INSTALLED) ## each optimizer at batch 128, 256, ..., 2048 (variables as of table1)

@@ -32,6 +32,8 @@ def add_flags(parser: argparse.ArgumentParser, batch_sizes: str, hparams: str) -
                         help='train seeds 0 to N-1 of each cell (default: %(default)s)')
     parser.add_argument('--jobs', type=int, default=1, metavar='N',
                         help='train N runs at a time, sharing the cores (default: %(default)s)')
+    parser.add_argument('--mpi', type=int, default=1, metavar='N',
+                        help='train each run in N processes under mpirun (default: %(default)s)')
     parser.add_argument('--hparams', default='table1', metavar='NAME', help=hparams)
     parser.add_argument('--root', default='runs', help='folder of all runs (default: %(default)s)')
     parser.add_argument('--from', dest='source', choices=('runs', 'results'), default='runs',
@@ -67,7 +69,7 @@ def give_back_overrides(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace, load: Callable[[str], Sequence[Cell]],
           tabulate: Callable[[str, str], tuple[str, pathlib.Path]]) -> int:
-    """Train what the flags say.
+    """Train what the flags say: each run in processes of its own, or all in the ranks of this job.
 
     Args:
         args (argparse.Namespace): the flags of ``add_flags``.
@@ -79,27 +81,48 @@ def train(args: argparse.Namespace, load: Callable[[str], Sequence[Cell]],
     Raises:
         ConfigError: for a flag that cannot be, before any data is fetched.
     """
-    from chainer_kfac.sweeps import Sweep, devices, plan, profiles
-    from chainer_kfac.training import run_directory
+    from chainer_kfac.communicators import world
 
-    for name in ('seeds', 'jobs'):
+    for name in ('seeds', 'jobs', 'mpi'):
         if getattr(args, name) < 1:
             raise ConfigError('--{} must be at least 1, got {}'.format(name, getattr(args, name)))
+    with world.joined() as ranks:
+        from chainer_kfac.sweeps import SharedSweep, Sweep  # after the threads of a rank are set
+
+        configs, place = ranks.first(_plan, args, load, ranks.size)
+        if ranks.size > 1:
+            sweep = SharedSweep(ranks, configs, args.root, args.force, lambda: tabulate(*place))
+        else:
+            sweep = Sweep(configs, args.root, args.jobs, args.force, lambda: tabulate(*place),
+                          ranks=args.mpi)
+        sweep.run()
+        ranks.first(_report, sweep, tabulate, place)
+    return 1 if sweep.failed else 0
+
+
+def _plan(args, load, size):
+    """The runs, and the profile and data set of their tables."""
+    from chainer_kfac.sweeps import devices, plan, profiles
+    from chainer_kfac.training import run_directory
+
+    if size > 1 and args.jobs * args.mpi > 1:
+        raise ConfigError('--jobs and --mpi start processes, and this command is {} ranks itself: '
+                          'leave them out'.format(size))
     profile = profiles.choose(args.profile, plan.all_profiles(), devices.gpus())
     chosen = plan.select(load(args.hparams), args.optimizer, args.batch)
     dataset = profiles.dataset(args.dataset, profile)
     configs = plan.runs(chosen, profile, dataset, args.seeds, args.overrides)
     folders = {run_directory.path(config, args.root).parents[1] for config in configs}
-    logger.info('Profile %s: %s. Data: %s. Runs: %d, %d at a time, in %s.', profile.name,
+    logger.info('Profile %s: %s. Data: %s. Runs: %d, %d at a time%s, in %s.', profile.name,
                 profile.about, dataset, len(configs), args.jobs,
+                ' on {} ranks'.format(size * args.mpi) if size * args.mpi > 1 else '',
                 ' and '.join(sorted(map(str, folders))))
+    return configs, (profile.name, dataset)
 
-    sweep = Sweep(configs, args.root, args.jobs, args.force,
-                  after=lambda: tabulate(profile.name, dataset))
-    sweep.run()
-    summary, written = tabulate(profile.name, dataset)
+
+def _report(sweep, tabulate, place):
+    summary, written = tabulate(*place)
     print(summary)
     logger.info('Written: %s and its other formats', written)
     for failure in sweep.failed:
         logger.error('failed: %s', failure)
-    return 1 if sweep.failed else 0

@@ -213,13 +213,12 @@ class Ranks:
         return False
 
     def _abort(self, error):
-        if isinstance(error, (KFACError, KeyboardInterrupt)):
-            text = '{}: {}\n'.format(self.name(self.rank), str(error) or 'interrupted')
-        else:
-            text = '{}:\n{}'.format(self.name(self.rank), ''.join(
-                traceback.format_exception(error)))
-        sys.stderr.write('chainer-kfac: {}chainer-kfac: all ranks end with that; what is in the '
-                         'run directory is whole\n'.format(text))
+        what = str(error) or 'interrupted'
+        if not isinstance(error, (KFACError, KeyboardInterrupt)):
+            traceback.print_exception(error)
+            what = 'raised {}'.format(traceback.format_exception_only(error)[-1].strip())
+        print('chainer-kfac: {}: {}; all ranks end with that, and what is in the run directory is '
+              'whole'.format(self.name(self.rank), what), file=sys.stderr)
         sys.stderr.flush()
         if self._watchdog is not None:
             self._watchdog.close('over')

@@ -2,5 +2,6 @@
 from chainer_kfac.sweeps.cells import Cell
 from chainer_kfac.sweeps.profiles import Profile
 from chainer_kfac.sweeps.runner import Sweep
+from chainer_kfac.sweeps.shared import SharedSweep
 
-__all__ = ['Cell', 'Profile', 'Sweep']
+__all__ = ['Cell', 'Profile', 'SharedSweep', 'Sweep']

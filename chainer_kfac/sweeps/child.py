@@ -8,7 +8,7 @@ import time
 
 import yaml
 
-from chainer_kfac.sweeps import failure
+from chainer_kfac.sweeps import failure, launch
 
 CONSOLE = 'console.txt'
 """File in the run directory that takes what the process prints, attempt after attempt."""
@@ -16,25 +16,27 @@ CONSOLE = 'console.txt'
 _THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'NUMBA_NUM_THREADS')
 
 
-def environment(slot, jobs, cores, gpus, base=os.environ) -> dict:
+def environment(slot, jobs, cores, gpus, base=os.environ, ranks=1) -> dict:
     """The variables that give a process its share of the machine.
 
-    Cores are divided among the jobs, unless the user has set ``OMP_NUM_THREADS``; with several
-    jobs, each slot sees one GPU.
+    Cores are divided among all processes, unless the user has set ``OMP_NUM_THREADS``; with several
+    jobs, each slot sees one GPU for each of its ranks.
 
     Args:
         slot (int): 0 .. jobs - 1, one running process each.
         jobs (int), cores (int): how many processes share how many cores.
         gpus (list of str): devices that may be used, as ``CUDA_VISIBLE_DEVICES`` names them.
         base (mapping): variables to start from.
+        ranks (int): processes that work on one run together.
     Returns:
         dict: new.
     """
-    variables = dict(base)
+    variables = launch.variables(ranks, base)
     if 'OMP_NUM_THREADS' not in base:
-        variables.update(dict.fromkeys(_THREADS, str(max(1, cores // jobs))))
+        variables.update(dict.fromkeys(_THREADS, str(max(1, cores // (jobs * ranks)))))
     if jobs > 1 and len(gpus) > 1:
-        variables['CUDA_VISIBLE_DEVICES'] = gpus[slot % len(gpus)]
+        own = [gpus[(slot * ranks + i) % len(gpus)] for i in range(ranks)]
+        variables['CUDA_VISIBLE_DEVICES'] = ','.join(dict.fromkeys(own))
     return variables
 
 
@@ -48,16 +50,19 @@ class Child:
         requests (path): folder in which the configuration is handed over.
         variables (dict): environment.
         force (bool): whether to discard what the directory holds.
+        ranks (int): how many processes train it together, under ``mpirun`` if more than one.
     """
 
-    def __init__(self, config, directory, root, requests, variables, force=False):
+    def __init__(self, config, directory, root, requests, variables, force=False, ranks=1):
+        self._ranks = ranks
         self.config = config
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         failure.clear(self.directory)
         request = pathlib.Path(requests) / '{}.yaml'.format(config.digest)
         request.write_text(yaml.safe_dump(config.dump(), sort_keys=False))
-        command = [sys.executable, '-m', 'chainer_kfac', 'train', str(request), '--root', str(root)]
+        command = [*launch.prefix(ranks), sys.executable, '-m', 'chainer_kfac', 'train',
+                   str(request), '--root', str(root)]
         self._started = time.monotonic()
         with open(self.directory / CONSOLE, 'ab') as console:
             self._start = console.tell()
@@ -86,7 +91,11 @@ class Child:
 
     def interrupt(self):
         """Ask the process to store a snapshot and end."""
-        self._signal(signal.SIGINT)
+        if self._ranks == 1:
+            self._signal(signal.SIGINT)
+        elif self._process.poll() is None:
+            # mpirun ends its ranks on SIGINT and SIGTERM, and passes this one on to them
+            self._process.send_signal(signal.SIGUSR1)
 
     def kill(self):
         """End the process at once; the run resumes from its last snapshot."""
@@ -105,7 +114,7 @@ class Child:
             os.killpg(self._process.pid, number)
 
     def _reason(self, code):
-        """The last line that the process printed, or the signal that ended it."""
+        """The last line that the command printed, or the signal that ended it."""
         if code < 0:
             return 'ended by signal {}'.format(signal.Signals(-code).name)
         with open(self.directory / CONSOLE, 'rb') as console:
@@ -114,4 +123,8 @@ class Child:
         said = [line.strip() for line in lines if line.strip()]
         if not said:
             return 'exit code {} without a word'.format(code)
-        return said[-1].removeprefix('chainer-kfac train: ')
+        banner = [line for line in said if not line.strip('-')]  # mpirun's, after all else
+        if banner and said.index(banner[0]):
+            said = said[:said.index(banner[0])]
+        ours = [line for line in said if line.startswith('chainer-kfac')]
+        return (ours or said)[-1].removeprefix('chainer-kfac train: ')

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from chainer_kfac.exceptions import ConfigError, KFACError
-from chainer_kfac.sweeps import devices, estimate
+from chainer_kfac.sweeps import devices, estimate, launch
 from chainer_kfac.sweeps.child import CONSOLE, Child, environment
 from chainer_kfac.sweeps.console import Console
 from chainer_kfac.training.config import RunConfig
@@ -30,6 +30,7 @@ class Sweep:
         force (bool): whether to train finished runs again.
         after (callable): called without arguments whenever a run has ended.
         console (Console): where progress is shown.
+        ranks (int): processes that work on each run together.
     Raises:
         ConfigError: if ``jobs`` is less than 1.
 
@@ -40,14 +41,16 @@ class Sweep:
 
     def __init__(self, configs: Sequence[RunConfig], root: str | os.PathLike = 'runs',
                  jobs: int = 1, force: bool = False, after: Callable[[], object] | None = None,
-                 console: Console | None = None):
+                 console: Console | None = None, ranks: int = 1):
         if jobs < 1:
             raise ConfigError('the number of jobs must be at least 1, got {}'.format(jobs))
+        launch.prefix(ranks)  # which says what is missing
         self._runs = [(config, path(config, root)) for config in configs]
         self._pending = []
         self._running = {}  # slot -> Child
         self._root = root
         self._jobs = jobs
+        self._ranks = ranks
         self._force = force
         self._after = after or (lambda: None)
         self._console = console or Console()
@@ -105,9 +108,10 @@ class Sweep:
         for slot in range(self._jobs):
             if slot not in self._running and self._pending:
                 config, directory = self._pending.pop(0)
-                variables = environment(slot, self._jobs, devices.cores(), devices.gpus())
-                self._running[slot] = Child(
-                    config, directory, self._root, requests, variables, self._force)
+                variables = environment(slot, self._jobs, devices.cores(), devices.gpus(),
+                                        ranks=self._ranks)
+                self._running[slot] = Child(config, directory, self._root, requests, variables,
+                                            self._force, self._ranks)
 
     def _reap(self):
         for slot, child in list(self._running.items()):

@@ -25,9 +25,9 @@ class FakeChild:
     started = []
     interrupted = []
 
-    def __init__(self, config, directory, root, requests, variables, force=False):
+    def __init__(self, config, directory, root, requests, variables, force=False, ranks=1):
         self.config, self.directory, self.variables = config, directory, variables
-        self.force = force
+        self.force, self.ranks = force, ranks
         self._polls = 0
         self.alive.add(config.seed)
         self.started.append(self)

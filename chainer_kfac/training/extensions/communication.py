@@ -4,10 +4,10 @@ from chainer.training import extension
 
 
 class Communication(extension.Extension):
-    """Reports what an update has sent and how long its phases took, on average over the epoch.
+    """Reports ``comm/bytes`` and ``comm/seconds`` of an update, on average over the epoch.
 
-    ``comm/bytes`` is the sum over purposes of what rank 0 gave to collectives; ``comm/bytes/...``
-    and ``comm/seconds/...`` are the purposes, as `communicators.traffic` defines them.
+    They are what rank 0 gave to collectives and how long those took, waiting included:
+    `communicators.traffic`. `DistributedKFAC` reports the same by purpose and phase.
 
     Args:
         communicator (KroneckerCommunicator): of the optimizer.
@@ -17,18 +17,16 @@ class Communication(extension.Extension):
 
     def __init__(self, communicator):
         self._traffic = communicator.traffic
-        self._counted_from = None
+        self._begin = None
 
     def initialize(self, trainer):
-        self._counted_from = trainer.updater.iteration
-        self._traffic.take()
+        self._begin = self._now(trainer)
 
     def __call__(self, trainer):
-        updates = trainer.updater.iteration - self._counted_from
-        self._counted_from = trainer.updater.iteration
-        sent, seconds = self._traffic.take()
-        report = {'comm/bytes': sum(sent.values()) / updates}
-        for name, counts in (('bytes', sent), ('seconds', seconds)):
-            report.update({'comm/{}/{}'.format(name, purpose): count / updates
-                           for purpose, count in counts.items()})
-        chainer.report(report)
+        begin, self._begin = self._begin, self._now(trainer)
+        updates, sent, seconds = (now - then for now, then in zip(self._begin, begin, strict=True))
+        chainer.report({'comm/bytes': sent / updates, 'comm/seconds': seconds / updates})
+
+    def _now(self, trainer):
+        return (trainer.updater.iteration, sum(self._traffic.bytes.values()),
+                sum(self._traffic.seconds.values()))

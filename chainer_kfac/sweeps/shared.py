@@ -1,0 +1,72 @@
+"""The runs of a sweep, one after the other, in the ranks that an MPI launcher has started."""
+from collections.abc import Callable, Sequence
+
+from chainer_kfac.exceptions import KFACError
+from chainer_kfac.sweeps import failure
+from chainer_kfac.sweeps.console import Console
+from chainer_kfac.training import run as train
+from chainer_kfac.training.config import RunConfig
+from chainer_kfac.training.extensions.stop import Interrupted
+from chainer_kfac.training.run_directory import path
+
+
+class SharedSweep:
+    """As `Sweep`, where all ranks together are the processes of each run.
+
+    Every rank makes one and calls `run`. A run that fails on all ranks, because it diverges for
+    instance, is noted and the next one begins; one that loses a rank ends the sweep, and the same
+    command goes on with that run.
+
+    Args:
+        ranks (Ranks): of this job.
+        configs, root, force, after: as `Sweep` takes them.
+
+    Attributes:
+        finished, failed: as those of `Sweep`, on every rank.
+    """
+
+    def __init__(self, ranks, configs: Sequence[RunConfig], root='runs', force: bool = False,
+                 after: Callable[[], object] | None = None):
+        self._ranks = ranks
+        self._runs = [(config, path(config, root)) for config in configs]
+        self._force = force
+        self._after = after or (lambda: None)
+        self._console = Console() if ranks.rank == 0 else None
+        self.finished = 0
+        self.failed = []
+
+    def run(self) -> None:
+        """Train what is not finished.
+
+        Raises:
+            Interrupted: after a signal to any rank.
+        """
+        for config, directory in self._runs:
+            try:
+                self._ranks.first(_clear, directory)
+                result = train(config, directory, force=self._force, progress='none',
+                               comm=self._ranks)
+            except Interrupted as interrupt:
+                raise Interrupted(interrupt.signum, (
+                    'stopped with {} of {} runs finished; the same command goes on from there'
+                    .format(self.finished, len(self._runs)))) from None
+            except KFACError as error:
+                self.failed.append('{}: {}'.format(directory, error))
+                self._ranks.first(failure.write, directory, config, error.exit_code, str(error))
+                self._say('FAILED ' + self.failed[-1])
+            else:
+                self.finished += 1
+                self._say('{}: {:.4f} at epoch {}, {:.3g} s an epoch'.format(
+                    '/'.join(directory.parts[-2:]), result['best_val_acc'], result['best_epoch'],
+                    result['seconds_per_epoch']))
+            self._ranks.first(self._after)
+
+    def _say(self, text):
+        if self._console is not None:
+            self._console.line('[{}/{}] {}'.format(
+                self.finished + len(self.failed), len(self._runs), text))
+
+
+def _clear(directory):
+    directory.mkdir(parents=True, exist_ok=True)
+    failure.clear(directory)
