@@ -8,11 +8,11 @@ from chainer_kfac.linalg import Workspace, symmetric_product
 
 
 def move_window(window: RowWindow | None, rows, scale: float, weight: float, *, length: int,
-                bias: bool = False) -> RowWindow:
-    """A window after one more batch of rows; a new one before the first."""
+                bias: bool = False, multiply=None) -> RowWindow:
+    """A window after one more batch of rows, see `RowWindow.push`; a new one before the first."""
     if window is None:
         window = RowWindow(length, bias)
-    window.push(rows, scale, weight)
+    window.push(rows, scale, weight, multiply)
     return window
 
 

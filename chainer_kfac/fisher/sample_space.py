@@ -78,8 +78,11 @@ class RowWindow(_Rows):
         self.newest = -1
         self.rows_of_newest = 0
 
-    def push(self, rows, scale, weight):
-        """Take in a batch's rows, (r, d), as `RowFactor` does, at ``weight`` in the average."""
+    def push(self, rows, scale, weight, multiply=None):
+        """Take in a batch's rows, (r, d), as `RowFactor` does, at ``weight`` in the average.
+
+        ``multiply(block, rows)`` computes ``block @ rows.T``, by default here and alone.
+        """
         first = self.newest < 0
         self.weights *= 1.0 - weight
         self._fit(rows)
@@ -92,7 +95,7 @@ class RowWindow(_Rows):
         block = self.rows[slot]
         block[:len(rows)] = rows
         block[len(rows):] = 0
-        products = block @ self.rows.T
+        products = multiply(block, self.rows) if multiply else block @ self.rows.T
         if self.bias:
             products += 1
         self.gram[slot] = products

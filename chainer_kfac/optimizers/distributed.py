@@ -7,11 +7,11 @@ from chainer_kfac.communicators.assignment import team_size
 from chainer_kfac.communicators.traffic import Traffic
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher.ema import weight_of_new
-from chainer_kfac.fisher.moving import move_matrix, move_window
 from chainer_kfac.linalg import Workspace
 from chainer_kfac.optimizers import (
     coverage,
     distributed_application,
+    distributed_averages,
     distributed_inversion,
     distributed_reduction,
     distributed_rows,
@@ -221,7 +221,7 @@ class DistributedKFAC(KFAC):
                 share.release()
                 for side in SIDES:
                     if share.holds(side):
-                        _move(share, side, weight)
+                        distributed_averages.move(share, side, weight)
                 share.block.fresh = share.has_factors = True
                 share.inverted_with = None
         self._last_factors = self.t
@@ -319,21 +319,6 @@ class DistributedKFAC(KFAC):
         if loading:
             self.shares = []
             self._is_whole = True
-
-
-def _move(share, side, weight):
-    """One running average after this step."""
-    block = share.block
-    factors, estimate = block.factors, block.estimate
-    rows, scale = estimate.rows_A if side == 'A' else estimate.rows_G
-    bias = side == 'A' and factors.bias
-    average = getattr(factors, side)
-    if share.keeps_rows(side):
-        average = move_window(average, rows, scale, weight, length=factors.path.window, bias=bias)
-    else:
-        average = move_matrix(average, getattr(estimate, side), rows, scale, weight, bias=bias,
-                              workspace=block.workspace)
-    setattr(factors, side, average)
 
 
 def _team(comm, width):
