@@ -10,6 +10,8 @@ from chainer_kfac.exceptions import RunDirectoryError
 
 FOLDER = 'search'
 PAGE = 'report.html'
+_NAMES = ('owner', 'worker')
+"""Keys whose value names a process on a machine."""
 
 
 def is_search(place: pathlib.PurePath) -> bool:
@@ -48,6 +50,9 @@ def _without_hosts(trials):
 
     def name(owner):
         return owner and names.setdefault(owner, 'worker-{}'.format(len(names) + 1))
-    return [{**trial, 'history': [{**past, 'owner': name(past.get('owner'))}
-                                  for past in trial.get('history') or ()],
-             'owner': name(trial.get('owner'))} for trial in trials]
+
+    def renamed(entry):
+        return {key: name(value) if key in _NAMES else value for key, value in entry.items()}
+    return [{**renamed(trial), 'result': renamed(trial['result']),
+             'history': [renamed(past) for past in trial.get('history') or ()]}
+            for trial in trials]

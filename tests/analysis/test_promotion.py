@@ -111,7 +111,8 @@ def write_search(tmp_path):
                          history=[{'attempt': 0, 'owner': 'secret-host:9:y', 'start': start,
                                    'end': start, 'reason': 'silent'}] if tid == 2 else [])
             trial['result'] = {'status': 'ok', 'loss': loss - 0.01 * tid, 'epochs': 5,
-                               'seconds': 9.0, 'pruned': None}
+                               'seconds': 9.0, 'pruned': None,
+                               'worker': trial['owner']}
         folder = tmp_path / 'runs/search/e'
         export.write(folder, experiment, trials)
         (folder / 'trials').mkdir(exist_ok=True)
