@@ -1,4 +1,4 @@
-"""Look up every name of CuPy that Chainer, ChainerMN and this package use.
+"""Look up every name of CuPy that Chainer, ChainerMN, this package and its benchmarks use.
 
     python -m chainer_kfac.compat.audit            # the table, exit code 1 if a name is unaccounted
     python -m chainer_kfac.compat.audit --write docs/compat.md         # make cupy-audit
@@ -30,13 +30,15 @@ ABSENT = {
 """Names that CuPy 14 lacks (patterns of fnmatch) -> why nothing has to be put in their place."""
 
 PACKAGES = ('chainer', 'chainermn', 'chainer_kfac')
+"""Beside these, what measures them: the folder ``benchmarks`` of a clone."""
 
 
 def used() -> dict[str, list[str]]:
     """Name of CuPy -> where it is used, as 'chainer/backends/cuda.py:128'."""
     result = defaultdict(list)
-    for package in PACKAGES:
-        folder = Path(importlib.util.find_spec(package).origin).parent
+    folders = [Path(importlib.util.find_spec(package).origin).parent for package in PACKAGES]
+    folders += [folders[-1].with_name('benchmarks')]    # of a clone
+    for folder in folders:
         for path in names.python_files(folder):
             for name, lines in names.used_in(path.read_text(encoding='utf-8')).items():
                 result[name] += ['{}:{}'.format(path.relative_to(folder.parent).as_posix(), line)
@@ -115,7 +117,7 @@ def page(rows: list[str], version: str) -> str:
         'which have no builds for today\'s Python, and cuDNN.', '',
         '## Patches', '', '| what | when this is imported | why |', '| --- | --- | --- |', *patches,
         '', '## CuPy', '',
-        'Every name of CuPy in the source of Chainer, ChainerMN and this package, looked up in',
+        'Every name of CuPy in the source of Chainer, ChainerMN, this package and its benchmarks, in',
         'CuPy {}. Names reached through `xp` count too.'.format(version), '',
         '| name | used in | CuPy {} |'.format(version), '| --- | --- | --- |', *rows, ''])
 
