@@ -7,7 +7,7 @@ _PANEL = 1.75
 _GAP = 'Train − validation: at the last epoch.'
 _MINUTES = ('Minutes: epochs times the median epoch of a run, so that a pause of the machine is no '
             'part of them.')
-_DEVICES = 'They are of different devices ({}) and do not compare throughout.'
+_DEVICES = 'They are of different devices, {}, and do not compare throughout.'
 
 
 def courses(study):
@@ -50,7 +50,7 @@ def _of_minutes(study):
                       if run.result})
     if len(devices) == 1:
         return [_MINUTES, 'They are of {}.'.format(*devices)]
-    return [_MINUTES, _DEVICES.format('; '.join(devices))] if devices else [_MINUTES]
+    return [_MINUTES, _DEVICES.format(' and '.join(devices))] if devices else [_MINUTES]
 
 
 def _course(axis, name, series, style):
