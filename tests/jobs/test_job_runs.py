@@ -211,6 +211,27 @@ def test_a_cancelled_job_ends_with_its_command_and_is_not_continued(make):
     assert job.calls[2:] == ['snapshot']
 
 
+def test_what_is_cancelled_after_its_warning_is_not_continued(make):
+    job = make()
+    job.program('chainer-kfac', SNAPSHOT.replace('calls; exit', 'calls; sleep 1; exit'))
+    process = job.start()
+    job.wait_for('started')
+    process.send_signal(signal.SIGUSR1)
+    job.wait_for('snapshot')
+    process.terminate()
+    assert job.finish(process).returncode == 143
+    assert job.calls[2:] == ['snapshot']
+
+
+def test_a_warning_before_the_command_reaches_it(make):
+    job = make(env='env.sh')
+    (job.folder / 'env.sh').write_text('kill -USR1 $$\n')
+    job.program('chainer-kfac', SNAPSHOT.replace('seq 300', 'seq 3000'))
+    process = job.run()
+    assert process.returncode == 3
+    assert job.calls[-1] == 'scontrol requeue 5_2'
+
+
 @pytest.mark.parametrize('dialect', DIALECTS)
 def test_threads_and_what_was_asked_for_are_exported(make, dialect):
     job = make(dialect, cpus_per_rank=6)
