@@ -35,8 +35,8 @@ def archive_in(folder: Path) -> Path:
     """The one archive in a folder, or the path itself if it is a file."""
     found = [folder] if folder.is_file() else sorted(folder.glob('*.tar*'))
     if len(found) != 1:
-        raise RuntimeError('{} must be or hold one archive *.tar.xz of CIFAR-10, it holds {}'.format(
-            folder, len(found)))
+        raise RuntimeError('{} must be or hold one archive *.tar.xz of CIFAR-10, it holds {}'
+                           .format(folder, len(found)))
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""A Python with everything in it, on a machine without network: its own packages and carried wheels.
+"""A Python with everything in it, on a machine without network: its packages and carried wheels.
 
 Nothing is installed into the machine's own Python. A virtual environment sees its packages through
 a ``.pth`` file, and only what is missing there is installed from the folder of wheels.

@@ -16,8 +16,9 @@ def run(options: dict) -> dict:
     The limit is the pool's own, in this process alone.
 
     Returns:
-        dict: 'batch', 'limit_mb', 'estimate_mb' (what a training would ask for), 'rows': of each 'name', 'fits', and 'peak_mb', what the pool has
-        taken from the card (None where it did not fit).
+        dict: 'batch', 'limit_mb', 'estimate_mb' (of K-FAC, before a training), 'rows': of each
+        'name', 'fits', and 'peak_mb', what the pool has taken from the card (None where it did
+        not fit).
     """
     cupy = require('cupy', 'measuring memory')
     pool = cupy.get_default_memory_pool()

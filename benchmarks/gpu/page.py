@@ -76,8 +76,8 @@ def _times(data):
     trained = [row for row in rows if row['name'] != 'augmentation']
     phases = [phase for phase in PHASES if any(phase in row['phases'] for row in trained)]
     return '\n\n'.join([
-        'Batch {batch}, medians of {rounds} rounds. A step alone begins with an idle card; steps in '
-        'a row are queued as in training.'.format(**data), table(lines),
+        'Batch {batch}, medians of {rounds} rounds. A step alone begins with an idle card; steps '
+        'in a row are queued as in training.'.format(**data), table(lines),
         table([['ms of', *phases]] + [
             [row['name'], *(_number(row['phases'].get(phase)) for phase in phases)]
             for row in trained])])
@@ -92,8 +92,8 @@ def _waits(data):
 
 
 def _memory(data):
-    return 'Batch {}, pool held below {:,.0f} MB.\n\n{}'.format(
-        data['batch'], data['limit_mb'], table([['step', 'fits', 'MB taken']] + [
+    return 'Batch {}, pool held below {:,.0f} MB; {:,.0f} MB estimated for K-FAC.\n\n{}'.format(
+        data['batch'], data['limit_mb'], data['estimate_mb'], table([['step', 'fits', 'MB taken']] + [
             [row['name'], 'yes' if row['fits'] else '**no**', _number(row['peak_mb'])]
             for row in data['rows']]))
 

@@ -28,8 +28,9 @@ def run(options: dict, batch: int) -> dict:
     signal.signal(signal.SIGINT, lambda *_: None)
     chosen = SMALL if options['dry_run'] else [
         '--profile', 'paper', '--dataset', 'cifar10', '--jobs', str(options['jobs'])]
-    code = subprocess.run([sys.executable, '-m', 'chainer_kfac', 'table1', *chosen[:6],
-                           '--batch', str(batch), '--root', options['root'], *chosen[6:]]).returncode
+    code = subprocess.run(
+        [sys.executable, '-m', 'chainer_kfac', 'table1', '--batch', str(batch),
+         '--root', options['root'], *chosen]).returncode
     if code not in (0, 1, 128 + signal.SIGINT):
         raise RuntimeError('chainer-kfac table1 ended with exit code {}'.format(code))
     root = Path(options['root'])

@@ -1,4 +1,5 @@
 """Run one command with a time limit, and leave none of its processes behind."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -58,7 +59,5 @@ def _ends_within(process, seconds):
 
 def _end_group(group):
     """End what the process itself left running in its group."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -117,8 +117,8 @@ def page(rows: list[str], version: str) -> str:
         'which have no builds for today\'s Python, and cuDNN.', '',
         '## Patches', '', '| what | when this is imported | why |', '| --- | --- | --- |', *patches,
         '', '## CuPy', '',
-        'Every name of CuPy in the source of Chainer, ChainerMN, this package and its benchmarks, in',
-        'CuPy {}. Names reached through `xp` count too.'.format(version), '',
+        'Every name of CuPy in the source of Chainer, ChainerMN, this package and its benchmarks,',
+        'looked up in CuPy {}. Names reached through `xp` count too.'.format(version), '',
         '| name | used in | CuPy {} |'.format(version), '| --- | --- | --- |', *rows, ''])
 
 
