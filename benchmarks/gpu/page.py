@@ -92,10 +92,11 @@ def _waits(data):
 
 
 def _memory(data):
+    lines = [['step', 'fits', 'MB taken']] + [
+        [row['name'], 'yes' if row['fits'] else '**no**', _number(row['peak_mb'])]
+        for row in data['rows']]
     return 'Batch {}, pool held below {:,.0f} MB; {:,.0f} MB estimated for K-FAC.\n\n{}'.format(
-        data['batch'], data['limit_mb'], data['estimate_mb'], table([['step', 'fits', 'MB taken']] + [
-            [row['name'], 'yes' if row['fits'] else '**no**', _number(row['peak_mb'])]
-            for row in data['rows']]))
+        data['batch'], data['limit_mb'], data['estimate_mb'], table(lines))
 
 
 def _inverses(data):

@@ -31,7 +31,7 @@ def run(options: dict, batch: int) -> dict:
     code = subprocess.run(
         [sys.executable, '-m', 'chainer_kfac', 'table1', '--batch', str(batch),
          '--root', options['root'], *chosen]).returncode
-    if code not in (0, 1, 128 + signal.SIGINT):
+    if code not in (0, 1, 128 + signal.SIGINT, -signal.SIGINT):
         raise RuntimeError('chainer-kfac table1 ended with exit code {}'.format(code))
     root = Path(options['root'])
     bundle(root, Path(options['out'], 'runs.tar.gz'))
