@@ -41,7 +41,8 @@ class Promise:
         rank (int): this process among them.
         layout (tuple of int or None): ranks on each node, the largest first.
         layout_by (str): the variable that says so.
-        most (int or None): ranks that a node has at most, by SLURM_NTASKS_PER_NODE.
+        most (int or None): ranks that a node has at most, by SLURM_NTASKS_PER_NODE; where the
+            layout is known that counts, for an mpirun sets this one to 1 on the other nodes.
         launched (bool): whether MPI has to be asked.
     """
 

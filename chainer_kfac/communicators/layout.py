@@ -34,7 +34,7 @@ def check_nodes(promise: Promise, hosts: Sequence[str]) -> None:
     found = tuple(sorted(counts.values(), reverse=True))
     if promise.layout is not None and found != promise.layout:
         promised, by = _said(promise.layout), promise.layout_by
-    elif promise.most is not None and found[0] > promise.most:
+    elif promise.layout is None and promise.most is not None and found[0] > promise.most:
         promised, by = 'at most {}'.format(promise.most), 'SLURM_NTASKS_PER_NODE'
     else:
         return
