@@ -9,6 +9,7 @@ each member first computes its part: L = gy G_d^-1 and R = [x, 1] A_d^-1.
 """
 import chainer
 
+from chainer_kfac.communicators.base import starts_of
 from chainer_kfac.communicators.packing import Item, Layout, split_evenly
 from chainer_kfac.fisher.factors import at_least_float32
 from chainer_kfac.fisher.sides import SampleSide, times_rows
@@ -52,7 +53,7 @@ def gather(optimizer, directions: dict) -> None:
     for share, arrays in directions.items():
         for i, array in enumerate(arrays):
             width = array.size // len(array)
-            counts = [len(range(*share.outputs_of(rank).indices(len(array)))) * width
+            counts = [_length(share.outputs_of(rank)) * width
                       for rank in range(comm.size)]
             if array.size >= LARGE and share.is_shared:
                 comm.traffic.count('directions', array)
@@ -117,27 +118,67 @@ def _precondition_outputs(share, arrays, mine, out):
 
 
 def _left(share, side, matrix, mine):
-    """Rows ``mine`` of F_d^-1 matrix, for a side without bias."""
+    """Rows ``mine`` of F_d^-1 matrix, for a side without bias. Collective in the team."""
+    if isinstance(side, SampleSide):
+        return _left_in_sample_space(share.team_comm, side, matrix, mine)
+    if side.solve:
+        return _left_by_columns(share, side, matrix)
+    return chainer.backend.get_array_module(matrix).matmul(side.matrix[mine], matrix)
+
+
+def _left_by_columns(share, side, matrix):
+    """Each member solves for some columns, and gets its rows of the others'."""
+    team = share.team_comm
+    columns = split_evenly(matrix.shape[1], len(team.ranks))
+    rows = [share.outputs_of(rank) for rank in team.ranks]
+    solved = side.left(matrix[:, columns[team.rank]])
     xp = chainer.backend.get_array_module(matrix)
-    if not isinstance(side, SampleSide):
-        return xp.matmul(side.matrix[mine], matrix)
-    # (matrix - R^T sqrt(s) K^-1 sqrt(s) R matrix) / term, the products R matrix summed over ranks.
+    height, width = _length(rows[team.rank]), _length(columns[team.rank])
+    received = xp.empty(height * matrix.shape[1], solved.dtype)
+    counts = [height * _length(piece) for piece in columns]
+    team.comm.traffic.count('products', solved)
+    team.comm.exchange(solved.reshape(-1), [_length(piece) * width for piece in rows], received,
+                       counts, 'products')
+    result = xp.empty((height, matrix.shape[1]), solved.dtype)
+    for piece, count, start in zip(columns, counts, starts_of(counts), strict=True):
+        result[:, piece] = received[start:start + count].reshape(height, -1)
+    return result
+
+
+def _left_in_sample_space(team, side, matrix, mine):
+    """(matrix - R^T sqrt(s) K^-1 sqrt(s) R matrix) / term, the rows ``mine``.
+
+    Each member multiplies its own rows of the matrix; the sums go, by columns, to the member that
+    solves with K for them, and from there to all.
+    """
+    xp = chainer.backend.get_array_module(matrix)
+    columns = split_evenly(matrix.shape[1], len(team.ranks))
+    held = len(side.rows)
+    counts = [held * _length(piece) for piece in columns]
+    products = xp.empty(held * matrix.shape[1], matrix.dtype)
+    parts = [products[start:start + count].reshape(held, -1)
+             for start, count in zip(starts_of(counts), counts, strict=True)]
     own = side.rows[:, mine]
-    products = own @ matrix[mine]
-    share.team_comm.comm.traffic.count('products', products)
-    share.team_comm.comm.all_reduce(products.reshape(-1), 'products')
+    for piece, part in zip(columns, parts, strict=True):
+        xp.matmul(own, matrix[mine][:, piece], out=part)
+    team.comm.traffic.count('products', 2 * products.nbytes)
+    team.comm.reduce_scatter(products, counts, 'products')
     root = side.root if getattr(side.root, 'ndim', 0) == 0 else side.root[:, None]
-    if own.shape[1] < products.shape[1]:
-        weights = cholesky_solve(side.kernel, own * root, overwrite=True) * root
-        result = weights.T @ products
-    else:
-        products *= root
-        products = cholesky_solve(side.kernel, products, overwrite=True)
-        products *= root
-        result = own.T @ products
+    part = parts[team.rank]
+    part *= root
+    part[...] = cholesky_solve(side.kernel, part, overwrite=True)
+    part *= root
+    team.comm.all_gather(products, counts, 'products')
+    result = xp.empty((own.shape[1], matrix.shape[1]), matrix.dtype)
+    for piece, part in zip(columns, parts, strict=True):
+        result[:, piece] = own.T @ part
     result -= matrix[mine]
     result /= -side.term
     return result
+
+
+def _length(piece):
+    return piece.stop - piece.start
 
 
 def _from_rows(optimizer, share, left, right):
@@ -174,7 +215,7 @@ def _gathered_rows(optimizer, shares):
         A, G = share.block.factors.sides[0]
         pieces = _pieces_of_batch(share, team)
         for place, piece in enumerate(pieces):
-            count = piece.stop - piece.start
+            count = _length(piece)
             parts[place] += [Item((share.index, 'L'), (count, G.dim), purpose='rows'),
                              Item((share.index, 'R'), (count, A.dim), purpose='rows')]
         mine[share] = _part_of_rows(share, pieces[team.rank], team)

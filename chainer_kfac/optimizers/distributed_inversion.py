@@ -10,6 +10,7 @@ from chainer_kfac.fisher.damping import pi, terms
 from chainer_kfac.fisher.general_inverse import general_side
 from chainer_kfac.fisher.recovery import MAX_RAISES, Recovery, all_finite, trace, width
 from chainer_kfac.fisher.sides import DenseSide, SampleSide, side_of
+from chainer_kfac.linalg import mirror_lower
 from chainer_kfac.optimizers.distributed_shares import SIDES, Share, is_window, wide_dtype
 
 _FAILED, _HOPELESS, _DONE = 0.0, -1.0, 1.0
@@ -136,9 +137,9 @@ def _send_to_teams(comm, units, packed, scratch):
         units) else np.empty(0, np.float32)
     for unit in units:
         for side, found in unit.sides.items():
-            matrix = _matrix(found)
-            layout.pack(buffer, team.rank, (unit.share.index, unit.group, side),
-                        matrix.T if _is_triangular(found) else matrix)
+            # Above the diagonal of a Cholesky factor nothing counts: it is made symmetric, too.
+            matrix = mirror_lower(_matrix(found)) if _is_triangular(found) else _matrix(found)
+            layout.pack(buffer, team.rank, (unit.share.index, unit.group, side), matrix)
     comm.count(layout.bytes_by_purpose(buffer.itemsize))
     team.comm.all_gather(buffer, layout.counts, 'inverses')
     for unit in units:
@@ -154,10 +155,10 @@ def _rebuilt(unit, side, matrix):
     factors = unit.share.block.factors
     bias = side == 'A' and factors.bias
     if not unit.share.keeps_rows(side):
-        return DenseSide(matrix.T if factors.path.solve else matrix, factors.path.solve, bias)
+        return DenseSide(matrix, factors.path.solve, bias)
     window = getattr(factors, side)
     start = window.newest * (len(window.rows) // window.length)
-    return SampleSide(window.rows, window.roots(), matrix.T, unit.terms[side], bias,
+    return SampleSide(window.rows, window.roots(), matrix, unit.terms[side], bias,
                       slice(start, start + window.rows_of_newest))
 
 

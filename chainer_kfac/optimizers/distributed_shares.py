@@ -10,9 +10,6 @@ from chainer_kfac.fisher.sample_space import RowWindow
 
 SIDES = ('A', 'G')
 
-WORTH_SHARING = 2e8
-"""Operations of a preconditioning above which all ranks take part unless told otherwise."""
-
 OPERATION, BYTE = 1e-11, 8e-10
 """Seconds of an operation of a product and of a byte that is packed, sent and unpacked."""
 
@@ -126,7 +123,8 @@ def make_shares(blocks, rows, interval, comm, team: Team, only_wide: bool) -> li
         interval (int): updates from inversion to inversion.
         comm (KroneckerCommunicator): of all ranks.
         team (Team): the one that this rank is in.
-        only_wide (bool): share only what is worth it.
+        only_wide (bool): share a layer only if that saves more time than sending its inverses
+            costs.
     """
     width = len(team.ranks)
     works = [_work(block, rows.get(index, 0), interval, width, only_wide)
@@ -141,13 +139,18 @@ def _work(block, rows, interval, width, only_wide):
     outputs = len(block.W.array)
     n, m = outputs // block.groups, block.W.size // outputs + (block.b is not None)
     held = rows * path.window
-    costs = {side: float(held ** 2 * dim if in_rows else dim ** 3) * block.groups / interval
-             for side, dim, in_rows in (('A', m, path.rows_A), ('G', n, path.rows_G))}
-    whole = 2.0 * block.groups * n * m * (n + m)
-    rest = min(whole, 2.0 * rows * (n * n + m * m + n * m)) if path.thin and rows else whole
-    can_be_shared = block.groups == 1 and not path.solve and n >= width
+    costs, numbers = {}, 0.0
+    for side, dim, in_rows in (('A', m, path.rows_A), ('G', n, path.rows_G)):
+        size = held if in_rows else dim
+        costs[side] = block.groups * size ** 3 / (3.0 if in_rows or path.solve else 1.0) / interval
+        numbers += size * (size + 1) / 2 / interval
+    rest = 2.0 * block.groups * n * m * (n + m)
+    if path.thin and rows:
+        rest = min(rest, 2.0 * rows * (n * n + m * m + n * m))
+    rest += 2.0 * rows * held * (path.rows_A * m + path.rows_G * n) / interval    # inner products
+    pays = rest * (1 - 1 / width) * OPERATION > 4 * (numbers + n * m) * BYTE
     return LayerWork(costs['A'], costs['G'], rest,
-                     can_be_shared and (not only_wide or rest > WORTH_SHARING))
+                     block.groups == 1 and n >= width and (pays or not only_wide))
 
 
 def rows_are_cheaper(rows: int, dim: int, size: int) -> bool:
