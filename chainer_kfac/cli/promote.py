@@ -42,3 +42,5 @@ def run(args):
                 len(args.directories) - len(copies))
     for page in refresh(args.to):
         logger.info('updated the numbers in %s', page)
+    if copies:
+        logger.info('the notebooks show the results too: make notebooks')

@@ -130,15 +130,16 @@ def test_tuned_kfac_stands_beside_sgd(part, add):
     add('kfac', 2048, 0.7)
     add('kfac', 2048, 0.76, 0.762, variant='tuned', lr=0.01)
     text = part('tuned cells')
-    assert ('Tuned K-FAC at 2048 reaches 0.7610 ± 0.0014 (2 seeds). Minus SGD at 128 with the '
-            "paper's values 0.7460: +0.0150 (no claim: one seed); minus tuned SGD at 2048: missing."
-            ) in text
+    assert ('Tuned K-FAC at 2048 reaches 0.7610 ± 0.0014 (2 seeds, epoch chosen on test). Minus '
+            "SGD at 128 with the paper's values 0.7460 (1 seed, epoch chosen on test): +0.0150 "
+            '(no claim: one seed); minus tuned SGD at 2048: missing.') in text
     assert 'Tuned K-FAC at 128: missing.' in text
     add('momentum_sgd', 2048, 0.7, 0.702, variant='tuned', lr=0.1)
     text = part('tuned cells')
-    assert 'minus tuned SGD at 2048 0.7010 ± 0.0014: +0.0600 ± 0.0014.' in text
-    assert line(text, 'K-FAC 2048 (tuned)')[4:] == ['+0.0610', '+0.0150', '+0.0600 ± 0.0014']
-    assert line(text, 'Momentum SGD 2048 (tuned)')[4:] == ['–', '-0.0450', '–']
+    assert ('minus tuned SGD at 2048 0.7010 ± 0.0014 (2 seeds, epoch chosen on test): '
+            '+0.0600 ± 0.0014.') in text
+    assert line(text, 'K-FAC 2048 (tuned)')[5:] == ['+0.0610', '+0.0150', '+0.0600 ± 0.0014']
+    assert line(text, 'Momentum SGD 2048 (tuned)')[5:] == ['–', '-0.0450', '–']
 
 
 def test_only_cells_that_differ_in_the_reading_alone_are_compared(part, add):

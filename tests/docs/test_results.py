@@ -230,7 +230,8 @@ def check_tuned(text):
         assert ('reaches {} ('.format(shown(tuned)) in sentence) == bool(tuned)
         for other in (('momentum_sgd', 128, ''), ('momentum_sgd', size, 'tuned')):
             if tuned and best(other):
-                assert ' {}: {}'.format(shown(best(other)), minus(tuned, best(other))) in sentence
+                assert re.search(r' {} \([^)]+\): {}[.; ]'.format(*map(re.escape, (
+                    shown(best(other)), minus(tuned, best(other))))), sentence)
 
 
 def check_searches(text):
