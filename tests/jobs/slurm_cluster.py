@@ -29,7 +29,7 @@ ENDED = ('COMPLETED', 'FAILED', 'CANCELLED', 'TIMEOUT', 'NODE_FAIL', 'OUT_OF_MEM
 
 # Why each odd line: config_overrides, else more CPUs than the machine has make a node invalid; a
 # TmpFS each, else the second node's PMIx server finds the first one's folder; cred_expire and
-# sched_interval, else a job that is requeued waits for two minutes.
+# sched_interval, else a job that is requeued waits for two minutes; CR_LLN, else all jobs share n1.
 CONFIGURATION = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -52,11 +52,10 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core,CR_LLN
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1
 ReturnToService=2
-RequeueExit=75
 KillWait=5
 MailProg=/bin/true
 PlugStackConfig={folder}/plugstack.conf
@@ -121,7 +120,7 @@ def _free_ports(n):
         return [probe.getsockname()[1] for probe in probes]
 
 
-def wait_until(condition, seconds=30, said=str):
+def until(condition, seconds=30, said=str):
     """Wait for a condition; ``said()`` tells what there is instead when it does not come."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -149,6 +148,7 @@ class SlurmCluster:
         beside_python = str(pathlib.Path(sys.executable).parent)
         return {**inherited, 'SLURM_CONF': str(self.folder / 'slurm.conf'),
                 'TMPDIR': str(self.folder / 'tmp'),  # Open MPI leaves files when it is killed
+                'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1',
                 'PATH': os.pathsep.join([beside_python, _path()])}
 
     def start(self):
@@ -160,7 +160,7 @@ class SlurmCluster:
                 _namespace('sh', '-c', script), stdin=subprocess.PIPE, stdout=log, stderr=log,
                 env=self.environment)
         idle = 'idle {}\n'.format(len(NODES))
-        wait_until(lambda: self.run('sinfo', '-h', '-o', '%T %D').stdout == idle, said=self.logs)
+        until(lambda: self.run('sinfo', '-h', '-o', '%T %D').stdout == idle, said=self.logs)
 
     def _write(self):
         for name in ('log', 'run', 'state', 'munge', 'tmp'):
@@ -230,11 +230,11 @@ class SlurmCluster:
             states = self.states(job)
             return states and all(state in ENDED for state in states)
 
-        wait_until(ended, timeout, lambda: self.run('scontrol', 'show', 'job', job).stdout)
+        until(ended, timeout, lambda: self.run('scontrol', 'show', 'job', job).stdout)
         return self.states(job)
 
     def cancel_all(self):
         """End all jobs and wait until the nodes are free again."""
         self.run('scancel', '--signal=KILL', '--full', '--user=root')
         self.run('scancel', '--user=root')
-        wait_until(lambda: self.run('squeue', '-h').stdout == '', said=self.logs)
+        until(lambda: self.run('squeue', '-h').stdout == '', said=self.logs)

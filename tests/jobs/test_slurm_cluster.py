@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from slurm_cluster import NODES, SlurmCluster, wait_until
+from slurm_cluster import NODES, SlurmCluster, until
 
 pytestmark = pytest.mark.slurm
 
@@ -30,7 +30,7 @@ def test_a_second_cluster_knows_nothing_of_the_first_and_leaves_nothing(slurm, t
         assert other.run('squeue', '-h').stdout == ''
         stubborn = '#!/bin/sh\ntrap "" TERM\n' + 3 * 'setsid sleep 4321 & \n' + 'wait\n'
         other.sbatch(tmp_path, stubborn)
-        wait_until(lambda: _running('sleep 4321') == 3)
+        until(lambda: _running('sleep 4321') == 3)
     finally:
         other.stop()
     assert not other.folder.exists()
