@@ -10,6 +10,7 @@ import chainer
 import numpy as np
 
 from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.fisher import FisherBlock
 from chainer_kfac.fisher.estimate import Batch
 from chainer_kfac.optimizers import output_fisher
 from chainer_kfac.optimizers.recorder import Recorder
@@ -17,7 +18,9 @@ from chainer_kfac.optimizers.recorder import Recorder
 
 def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Generator, *,
              factors: bool, loss_scale: float | None, unformed=(),
-             plan: Callable[[], None] = lambda: None) -> Batch:
+             plan: Callable[[], None] = lambda: None,
+             recorded: Callable[[FisherBlock, float | None], None] = lambda block, terms: None,
+             ) -> Batch:
     """Run ``loss.backward()`` and let ``blocks`` take in what it says about them.
 
     Args:
@@ -29,6 +32,8 @@ def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Gene
         loss_scale: factor on the loss, undone in the factors but not in the gradients.
         unformed: those of ``blocks`` that do without the gradient of their weight.
         plan: called when the blocks have recorded the loss' own pass.
+        recorded: called with a block that has recorded a call of that pass, and with the terms of
+            the loss if they are known by then.
     Returns:
         Batch
     Raises:
@@ -36,7 +41,9 @@ def backprop(loss: chainer.Variable, blocks, fisher: str, random: np.random.Gene
     """
     sampled = factors and fisher != 'empirical'
     distribution = output_fisher.require(loss, fisher) if sampled else output_fisher.find(loss)
-    with Recorder(blocks, want_A=factors, want_G=factors and not sampled, unformed=unformed):
+    terms = None if distribution is None else distribution.terms
+    with Recorder(blocks, want_A=factors, want_G=factors and not sampled, unformed=unformed,
+                  recorded=lambda block: recorded(block, terms)):
         loss.backward(loss_scale=loss_scale)
     plan()
     if sampled:

@@ -19,6 +19,7 @@ from chainer_kfac.optimizers import (
     planning,
 )
 from chainer_kfac.optimizers.distributed_draws import SharedDraws
+from chainer_kfac.optimizers.distributed_overlap import EarlyReduction
 from chainer_kfac.optimizers.distributed_shares import SIDES, Team, make_shares
 from chainer_kfac.optimizers.distributed_start import give_initial_parameters
 from chainer_kfac.optimizers.finite import all_finite
@@ -53,8 +54,9 @@ class DistributedKFAC(KFAC):
             factors, rows and preconditioned gradients, each number off by at most 2^-11 of itself
             (`communicators.wire`); inverses and sums keep their precision.
         packed (bool): send n (n + 1) / 2 numbers of a symmetric matrix instead of n^2.
-        overlap (bool): reduce factors in the background while backpropagation goes on. All ranks
-            must then run the layers in the same order.
+        overlap (bool): reduce the factors of convolutions in the background while backpropagation
+            goes on, from the second update on and where ``acc_iters`` is 1. All ranks must then
+            run the layers in the same order.
 
     Attributes:
         comm: the communicator; ``comm.traffic`` counts bytes and seconds.
@@ -84,6 +86,7 @@ class DistributedKFAC(KFAC):
         self._is_synchronised = False
         self._is_whole = True
         self._survey = None
+        self._early = None
 
     @property
     def is_alone(self) -> bool:
@@ -102,6 +105,11 @@ class DistributedKFAC(KFAC):
                 self.backward(lossfun(*args, **kwds))
         if self.accumulate():
             self.step()
+
+    def _prepare(self):
+        super()._prepare()
+        if self._early is not None:
+            self._early.discard()
 
     def label_draws(self):
         """Numbers of which each rank takes those of its part of the batch."""
@@ -124,6 +132,14 @@ class DistributedKFAC(KFAC):
             chosen = [(block.planned, block.factors.path) for block in blocks]
         for block, (planned, path) in zip(blocks, self.comm.mpi_comm.bcast(chosen), strict=True):
             block.planned, block.factors.path = planned, path
+
+    def recorded(self, block, terms) -> None:
+        """Send a layer's factors off while backpropagation goes on."""
+        if self._early is None or not self.factors_due or self.acc_iters > 1:
+            return
+        for share in self.shares:
+            if share.block is block:
+                self._early.send(share, block.uses[-1], terms, self._loss_scale)
 
     # One step
 
@@ -155,7 +171,12 @@ class DistributedKFAC(KFAC):
         distributed_reduction.merge_estimates(self, survey)
         self._choose_modes(survey)
         distributed_reduction.exchange_rows(self, survey, local)
-        distributed_reduction.Reduction(self, survey, local).run()
+        early = self._early.sides() if self._early else set()
+        distributed_reduction.Reduction(self, survey, local, early).run()
+        if early:
+            self._early.finish()
+        if self.overlap and self._early is None:
+            self._early = EarlyReduction(self.comm, self.packed, self.half)
         self._survey = survey
 
     def _assign(self, survey):

@@ -131,27 +131,33 @@ class Reduction:
 
     Factors go to their owners, gradients of a layer that one rank preconditions go to it, and
     the others, in equal pieces, to all ranks, which then give them to each other.
+
+    Args:
+        optimizer (DistributedKFAC)
+        survey (Survey): of this step.
+        local (list of dict): by block, the rows of this rank.
+        early (set of (Share, str)): factors that are on their way already.
     """
 
-    def __init__(self, optimizer, survey: Survey, local: list[dict]):
+    def __init__(self, optimizer, survey: Survey, local: list[dict], early: set):
         self._optimizer = optimizer
         self._comm = optimizer.comm
         self._weight = float(survey.weights[self._comm.rank])
-        self._factors = self._contributions(survey, local) if optimizer.factors_due else {}
+        self._factors = self._contributions(survey, local, early) if optimizer.factors_due else {}
         self._alone, self._together = self._gradients()
         self._pieces = cut_evenly({name: param.size for name, param in self._together.items()},
                                   self._comm.size)
         self._layout = Layout([self._part(rank) for rank in range(self._comm.size)])
 
-    def _contributions(self, survey, local):
-        """(share, side): (owner, (groups and widths), this rank's part of the sum or None)."""
+    def _contributions(self, survey, local, early):
+        """{(share, side): (factor or None, this rank's weight)}; not what is ``early`` sent."""
         found = {}
         for share in self._optimizer.shares:
             i, estimate = share.index, share.block.estimate
             if not survey.seen[i]:
                 continue
             for side in SIDES:
-                if share.keeps_rows(side):
+                if share.keeps_rows(side) or (share, side) in early:
                     continue
                 weight = survey.own_share(i, 'examples' if side == 'A' else 'share')
                 if survey.has(i, _A if side == 'A' else _G):

@@ -4,7 +4,7 @@ Both are taken in the backward pass: there the function node knows its parameter
 kept the inputs, and the hook is only in place while the optimizer runs backprop. So evaluation,
 `chainer.no_backprop_mode` and `chainer.grad` inside a loss are never recorded.
 """
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import chainer
 
@@ -22,15 +22,18 @@ class Recorder(chainer.FunctionHook):
         want_A, want_G (bool): which factors the blocks compute from what is recorded.
         unformed: those of them whose weight gradients backprop shall leave out; each has a bias,
             so that backprop passes through its calls all the same.
+        recorded: called with a block when it has recorded a call.
     """
 
     name = 'chainer_kfac.Recorder'
 
     def __init__(self, blocks: Iterable[FisherBlock], *, want_A: bool, want_G: bool,
-                 unformed: Iterable[FisherBlock] = ()):
+                 unformed: Iterable[FisherBlock] = (),
+                 recorded: Callable[[FisherBlock], None] = lambda block: None):
         self._blocks = {id(block.W): block for block in blocks}
         self._want = {'want_A': want_A, 'want_G': want_G}
         self._unformed = [block.W.node for block in unformed]
+        self._recorded = recorded
 
     def added(self, function):
         self._set_required(False)
@@ -58,3 +61,4 @@ class Recorder(chainer.FunctionHook):
                 '{} of {} does not retain its input, which K-FAC needs: call retain_inputs((0, 1)) '
                 'in its forward'.format(type(function).__name__, block.name))
         block.record(function, x, gy, **self._want)
+        self._recorded(block)

@@ -110,7 +110,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         self._batch = backprop(
             loss, blocks, self.fisher, random, factors=self.factors_due,
             loss_scale=self._loss_scale, unformed=[block for block in blocks if block.unformed],
-            plan=lambda: self.plan(blocks))
+            plan=lambda: self.plan(blocks), recorded=self.recorded)
 
     def label_draws(self) -> np.random.Generator:
         """What the labels of one backward pass are drawn with."""
@@ -119,6 +119,9 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
     def plan(self, blocks: list[FisherBlock]) -> None:
         """Choose the path of every block that was recorded for the first time."""
         planning.plan(self, blocks)
+
+    def recorded(self, block: FisherBlock, terms: float | None) -> None:
+        """Called during the backward pass when ``block`` has recorded a call."""
 
     def reallocate_cleared_grads(self) -> None:
         """Give zeros to parameters without a gradient, but for those that do without one."""

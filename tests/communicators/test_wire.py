@@ -50,6 +50,7 @@ def test_decoding_can_add(xp):
     assert there_and_back(xp, numbers, add=xp.ones(5, np.float32)).tolist() == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize('count, size', [(0, 0), (1, 2), (BLOCK, BLOCK + 1), (BLOCK + 1, BLOCK + 3)])
+@pytest.mark.parametrize('count, size', [
+    (0, 0), (1, 2), (BLOCK, BLOCK + 1), (BLOCK + 1, BLOCK + 3)])
 def test_the_size_on_the_wire(count, size):
     assert wire_size(count) == size

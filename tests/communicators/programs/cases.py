@@ -1,6 +1,7 @@
 """What the tests of spread K-FAC train, and how: shared by the tests and the ranks they start."""
-import chainer_kfac  # noqa: F401, I001  (first: Chainer does not import without it)
+import chainer_kfac  # noqa: F401  (first: Chainer does not import without it)
 
+# isort: split
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -45,8 +46,8 @@ class Narrow(chainer.Chain):
 
 def _case(tolerance=None, dtype='float64', net=Net, acc_iters=1, hooks=(), spread=None, **kfac):
     tolerance = tolerance or {'float64': 1e-9, 'float32': 1e-3}[dtype]
-    return dict(tolerance=tolerance, dtype=dtype, net=net, hooks=hooks, spread=spread or {},
-                kfac=dict(kfac, acc_iters=acc_iters))
+    return {'tolerance': tolerance, 'dtype': dtype, 'net': net, 'hooks': hooks,
+            'spread': spread or {}, 'kfac': {**kfac, 'acc_iters': acc_iters}}
 
 
 ROWS = {'paths': 'rows', 'cov_ema_decay': 0.97}
@@ -78,6 +79,11 @@ CASES = {
     'exact Fisher': _case(fisher='exact'),
     'clipping': _case(kl_clip=1e-4, hooks=[GradientClipping(0.5)], spread={'fraction': 1.0}),
     'clipping, one rank a layer': _case(kl_clip=1e-4, spread={'fraction': 0.0}),
+    'overlap': _case(spread={'overlap': True}),
+    'overlap, intervals, loss scale': _case(
+        spread={'overlap': True, 'fraction': 1.0}, loss_scale=64.0, factor_update_interval=3),
+    'overlap, micro-batches': _case(acc_iters=2, spread={'overlap': True}),
+    'overlap, sampled Fisher': _case(fisher='mc', spread={'overlap': True, 'packed': False}),
     'loss scale': _case(loss_scale=64.0),
     # A number on the wire is off by 2^-11 of itself; errors of ten steps add up.
     'float16 on the wire': _case(0.02, spread={'wire_dtype': 'float16', 'fraction': 1.0}),

@@ -1,0 +1,128 @@
+"""What `DistributedKFAC` does beside the numbers: bytes, skipped updates, refusals, hosts."""
+import sys
+
+import cases
+import chainer
+import numpy as np
+import pytest
+
+import chainer_kfac
+from chainer_kfac.exceptions import ConfigError
+
+comm = chainer_kfac.create_communicator()
+rank, size = comm.rank, comm.size
+
+
+def bytes_of_factors():
+    """The factors on the wire take exactly n (n + 1) / 2 numbers each, or n^2 unpacked."""
+    for packed in (True, False):
+        before = comm.traffic.bytes['factors']
+        training = cases.Training('default', comm, packed=packed, fraction=0.0)
+        training.step(0)
+        shapes = [share.shape_of(side) for share in training.optimizer.shares
+                  for side in 'AG' if not share.sends_rows[side]]
+        numbers = sum(int(np.prod(shape[:-2], dtype=int))
+                      * (shape[-1] * (shape[-1] + 1) // 2 if packed else shape[-1] ** 2)
+                      for shape in shapes)
+        assert shapes
+        assert comm.traffic.bytes['factors'] - before == 8 * numbers
+
+
+def a_report():
+    """Chainer's reporter is told of bytes and seconds."""
+    training = cases.Training('default', comm, overlap=True)
+    observation = {}
+    for step in range(3):
+        with chainer.Reporter().scope(observation):
+            training.step(step)
+    for name in ('bytes', 'bytes/gradients', 'seconds/gradient', 'seconds/precondition',
+                 'seconds/communication'):
+        assert observation['kfac/' + name] > 0, name
+    assert comm.traffic.seconds['early reduction'] > 0      # overlap was at work
+    unchanged = dict(comm.traffic.bytes)
+    training.step(3)
+    later = dict(comm.traffic.bytes)
+    with chainer.Reporter().scope(observation):
+        training.step(4)
+    # every step sends as much
+    assert sum(comm.traffic.bytes.values()) - sum(later.values()) == (
+        sum(later.values()) - sum(unchanged.values()))
+
+
+def all_skip_together():
+    """A NaN on the last rank alone stops the update everywhere."""
+    training = cases.Training('default', comm)
+    for step in range(4):
+        before = None if step == 0 else cases.flat(training.net)
+        if step == 2:
+            x, t = cases.batch(step)
+            x = x[training.part].copy()
+            if rank == size - 1:
+                x[0, 0, 0, 0] = np.nan
+            training.optimizer.update(training.loss, x, t[training.part])
+            assert (cases.flat(training.net) == before).all()
+        else:
+            training.step(step)
+            assert before is None or (cases.flat(training.net) != before).any()
+    assert training.optimizer.diagnostics['skipped_updates'] == 1
+    assert training.optimizer.diagnostics['updates'] == 3
+
+
+def factors_that_need_more_damping():
+    """A factor that cannot be inverted without damping is recovered alike on all ranks."""
+    training = cases.Training('default', comm, fraction=1.0)
+    training.step(0)
+    optimizer = training.optimizer
+    share = optimizer.shares[-1]
+    if share.owns('A'):
+        share.block.factors.A[...] = -1e-3 * np.eye(len(share.block.factors.A))
+    share.inverted_with = None
+    optimizer.cov_ema_decay = 0.0               # keep that average
+    optimizer.damping, optimizer.pi_type = 1e-8, 'none'
+    training.step(1)
+    counts = comm.mpi_comm.allgather(dict(optimizer.diagnostics))
+    assert all(one == counts[0] for one in counts)
+    assert counts[0]['float64_retries'] >= 1
+    assert counts[0]['raised_dampings'] >= 1
+
+
+def different_models_are_refused():
+    """Ranks that record different things are told so by the layer's name."""
+    training = cases.Training('thin, half', comm)
+    training.step(0)
+    if rank == 0:
+        training.optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(1.0), 'odd')
+    if rank == 0:
+        training.optimizer.blocks[-2].keeps_rows = False
+    with pytest.raises(ConfigError, match='the ranks recorded different things of /'):
+        training.step(1)
+
+
+def a_snapshot_between_micro_batches_is_refused():
+    training = cases.Training('micro-batches', comm)
+    x, t = cases.batch(0)
+    with chainer.using_config('dtype', np.dtype('float64')):
+        training.optimizer.update(training.loss, x[training.part], t[training.part])
+    with pytest.raises(ConfigError, match='micro-batch 1 of 2'):
+        chainer.serializers.DictionarySerializer().save(training.optimizer)
+
+
+def two_optimizers_on_parts():
+    """Optimizers on two halves of the ranks train apart, at the same time."""
+    half = comm.split(rank % 2, rank)
+    both = cases.Training('default', comm)
+    both.step(0)
+    own = cases.Training('default', half)
+    own.step(0)
+    for step in range(1, 3):
+        both.step(step)
+        own.step(step)
+    assert np.allclose(both.change(), own.change(), rtol=0, atol=1e-10)
+
+
+for check in (bytes_of_factors, a_report, all_skip_together, factors_that_need_more_damping,
+              different_models_are_refused, a_snapshot_between_micro_batches_is_refused,
+              two_optimizers_on_parts):
+    check()
+    comm.mpi_comm.barrier()
+print('rank {} of {}: done'.format(rank, size), file=sys.stdout)
