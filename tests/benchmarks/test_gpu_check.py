@@ -86,7 +86,7 @@ def check(tmp_path, *arguments):
     """A check whose steps are replaced by one line of code."""
     args = command.parser().parse_args(['--dry-run', '--work', str(tmp_path), '--out',
                                         str(tmp_path / 'out'), *arguments])
-    return command.Check(args, sys.executable, {}, time.monotonic() + 60 * args.minutes)
+    return command.Check(args, {}, time.monotonic() + 60 * args.minutes)
 
 
 def test_a_failed_step_loses_nothing(tmp_path, monkeypatch, capsys):
@@ -114,7 +114,7 @@ def test_without_time_steps_are_skipped_by_name(tmp_path, monkeypatch, capsys):
 
 def test_a_card_is_asked_for(tmp_path, capsys):
     args = command.parser().parse_args(['--work', str(tmp_path), '--steps', 'doctor'])
-    lost = command.Check(args, sys.executable, {}, time.monotonic() + 60)
+    lost = command.Check(args, {}, time.monotonic() + 60)
     lost._environment['CUDA_VISIBLE_DEVICES'] = ''
     assert lost.run() == 2
     assert 'no GPU that CuPy can use' in capsys.readouterr().err
@@ -196,7 +196,7 @@ def test_everything_that_is_needed_is_known():
 
 def test_nothing_is_installed_where_everything_is(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, 'missing', list)
-    assert environment.prepare(tmp_path / 'python', None) == (sys.executable, {})
+    assert environment.prepare(tmp_path / 'python', None) == {}
     monkeypatch.setattr(environment, 'missing', lambda: ['chainer', 'six'])
     (tmp_path / 'six-1.0-py3-none-any.whl').touch()
     with pytest.raises(RuntimeError, match='^chainer missing here'):
