@@ -87,13 +87,18 @@ class Check:
 
     def run(self) -> int:
         """All steps. Returns the exit code."""
-        card = self._card()
-        if card is None:
+        entry = self._look_at_card()
+        if entry is None:
             return 2
+        # What changes from moment to moment would make every report another card's.
+        card = {key: value for key, value in entry['data'].items()
+                if key not in ('free_mb', 'nvidia_smi')}
         self._out = (self._args.out or default_out(card['name'], self._args.dry_run)).absolute()
         self._record = Record(self._out, {
             'card': card, 'code': code_digest(), 'dry_run': self._args.dry_run,
             'versions': self._versions(), 'from_wheels': self._installed})
+        if not self._args.dry_run:
+            self._record.add(entry)
         if self._args.resume is not None:
             self._unbundle()
         failed = [step.name for step in STEPS
@@ -103,15 +108,13 @@ class Check:
             print('Failed: {}'.format(', '.join(failed)), file=sys.stderr)
         return int(bool(failed))
 
-    def _card(self):
-        """The card, or None where there is none that CuPy can use."""
+    def _look_at_card(self):
+        """The entry of the first step, or None where there is no card that CuPy can use."""
         if self._args.dry_run:
-            return {'name': 'NumPy, no card'}
+            return {'data': {'name': 'NumPy, no card'}}
         entry = self._outcome(STEPS[0], 60, self._args.work.absolute())
         if entry['state'] == 'done':
-            # What is free at this moment would make every report another card's.
-            return {key: value for key, value in entry['data'].items()
-                    if key not in ('free_mb', 'nvidia_smi')}
+            return entry
         print('gpu-check: no GPU that CuPy can use ({}): install the extra cuda13 and look at '
               'nvidia-smi, or add --dry-run'.format((entry['tail'] or ['no message'])[-1]),
               file=sys.stderr)

@@ -43,12 +43,6 @@ def test_a_dry_run_does_everything_that_needs_no_card(tmp_path):
     with tarfile.open(tmp_path / 'out/runs.tar.gz') as archive:
         names = {Path(name).name for name in archive.getnames()}
     assert names == {'config.yaml', 'log', 'result.json'}
-    again = subprocess.run(
-        [sys.executable, 'benchmarks/gpu_check.py', '--dry-run', '--steps', 'doctor',
-         '--work', tmp_path / 'work', '--root', tmp_path / 'runs', '--out', tmp_path / 'out'],
-        cwd=ROOT, capture_output=True, text=True)
-    assert 'done before' in again.stdout
-    assert json.loads((tmp_path / 'out/report.json').read_text()) == report
 
 
 def outcome(code, limit, tmp_path, grace=0.5):
@@ -104,12 +98,33 @@ def test_a_failed_step_loses_nothing(tmp_path, monkeypatch, capsys):
     assert [entry['state'] for entry in report['steps']].count('done') == 6
     text = (tmp_path / 'out/report.md').read_text()
     assert 'at x.py\nNo.' in text
+    assert check(tmp_path).run() == 1           # the same again: only what failed is repeated
+    assert capsys.readouterr().out.count('done before') == 6
+    assert json.loads((tmp_path / 'out/report.json').read_text()) == report
 
 
 def test_without_time_steps_are_skipped_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command.Check, '_versions', lambda self: {})
     assert check(tmp_path, '--minutes', '0.1').run() == 0
     assert 'skipped no time left' in capsys.readouterr().out
+
+
+def test_a_card_is_in_the_report(tmp_path, monkeypatch):
+    def fake(self, step, limit, out):
+        data = {'name': 'A 100', 'free_mb': 1.0} if step.name == 'card' else None
+        return {'name': step.name, 'title': step.title, 'state': 'done', 'data': data,
+                'seconds': 1.0, 'date': 'today'}
+
+    monkeypatch.setattr(command.Check, '_outcome', fake)
+    monkeypatch.setattr(command.Check, '_versions', lambda self: {})
+    args = command.parser().parse_args(['--work', str(tmp_path), '--steps', 'doctor'])
+    assert command.default_out('A 100', False) == Path('results/gpu/a-100')
+    args.out = tmp_path / 'out'
+    assert command.Check(args, {}, time.monotonic() + 60).run() == 0
+    report = json.loads((tmp_path / 'out/report.json').read_text())
+    assert report['card'] == {'name': 'A 100'}
+    assert [entry['name'] for entry in report['steps']] == ['card', 'doctor']
+    assert '## Targets' in (tmp_path / 'out/report.md').read_text()
 
 
 def test_a_card_is_asked_for(tmp_path, capsys):
