@@ -6,12 +6,14 @@ stream. NumPy arrays still go by MPI.
 """
 import chainer
 import numpy as np
-from chainermn import nccl
 from chainermn.communicators import pure_nccl_communicator
 from chainermn.communicators._communication_utility import _get_nccl_type_id
 
 from chainer_kfac.communicators.base import KroneckerCommunicator, starts_of
 from chainer_kfac.communicators.naive import MPICollectives
+from chainer_kfac.compat import require
+
+nccl = require('cupy.cuda.nccl', 'communication between GPUs')
 
 
 class PureNcclCommunicator(MPICollectives, pure_nccl_communicator.PureNcclCommunicator):
@@ -41,7 +43,7 @@ class PureNcclCommunicator(MPICollectives, pure_nccl_communicator.PureNcclCommun
         super(base if on_host else MPICollectives, self).bcast_data(model)
 
     def _sum_scatter(self, buffer, counts, out):
-        if isinstance(buffer, np.ndarray):
+        if _is_on_host(buffer):
             super()._sum_scatter(buffer, counts, out)
             return
         self._init_comms()
@@ -53,7 +55,7 @@ class PureNcclCommunicator(MPICollectives, pure_nccl_communicator.PureNcclCommun
                         root, _stream())
 
     def _gather_parts(self, buffer, counts):
-        if isinstance(buffer, np.ndarray):
+        if _is_on_host(buffer):
             super()._gather_parts(buffer, counts)
             return
         self._init_comms()
@@ -64,7 +66,7 @@ class PureNcclCommunicator(MPICollectives, pure_nccl_communicator.PureNcclCommun
                         _at(buffer, start), count, _type(buffer), root, _stream())
 
     def _exchange_parts(self, send, send_counts, receive, receive_counts):
-        if isinstance(send, np.ndarray):
+        if _is_on_host(send):
             super()._exchange_parts(send, send_counts, receive, receive_counts)
             return
         self._init_comms()
@@ -84,6 +86,10 @@ class _Group:
 
     def __exit__(self, *_):
         nccl.groupEnd()
+
+
+def _is_on_host(array):
+    return isinstance(array, np.ndarray)
 
 
 def _at(array, start):

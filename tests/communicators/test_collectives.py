@@ -16,6 +16,12 @@ def test_collectives_and_chainermn(ranks, size):
 
 
 @pytest.mark.mpi
+def test_the_logic_of_nccl(ranks):
+    done = ranks(3, 'nccl_stand_in.py')
+    assert done.stdout.count('done') == 3
+
+
+@pytest.mark.mpi
 @pytest.mark.parametrize('size', [2, 3])
 def test_bytes_failures_and_refusals(ranks, size):
     done = ranks(size, 'steps.py')

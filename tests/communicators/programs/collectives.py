@@ -8,6 +8,7 @@ import chainer_kfac  # first: Chainer does not import without it
 import chainer
 import chainer.links as L
 import chainermn
+import collectives_of
 import numpy as np
 from chainer import training
 from chainer.training import extensions
@@ -17,36 +18,6 @@ from chainer_kfac.communicators.background import Background
 
 comm = chainer_kfac.create_communicator(sys.argv[1] if len(sys.argv) > 1 else None)
 rank, size = comm.rank, comm.size
-
-
-def flat_collectives(comm, half, dtype):
-    """Expected values are formulas of rank and size; parts are uneven, one is empty."""
-    rank, size = comm.rank, comm.size
-    tolerance = {'rtol': 2.0 ** -11 * size if half else 1e-12}
-    counts = [(7 * r + 3) % 5 * 300 * (r != size - 1) for r in range(size)]
-    start = sum(counts[:rank])
-    mine = slice(start, start + counts[rank])
-    numbers = np.arange(sum(counts), dtype=dtype)
-    for _ in range(2):          # twice: buffers are reused
-        own = comm.reduce_scatter(numbers * (rank + 1), counts, 'test', half=half)
-        assert_allclose(own, numbers[mine] * (size * (size + 1) / 2), **tolerance)
-        buffer = np.full_like(numbers, np.nan)
-        buffer[mine] = numbers[mine]
-        comm.all_gather(buffer, counts, 'test', half=half)
-        assert_allclose(buffer, numbers, **tolerance)
-        for other in comm.mpi_comm.allgather(buffer):
-            assert_array_equal(other, buffer)
-        buffer = np.full(1001, rank + 1, dtype)
-        comm.all_reduce(buffer, 'test', half=half)
-        assert_allclose(buffer, size * (size + 1) / 2, **tolerance)
-        outgoing = [(rank + to) % 3 * 10 for to in range(size)]
-        sent = np.concatenate([np.full(n, 10 * rank + to, dtype)
-                               for to, n in enumerate(outgoing)])
-        received = np.empty(sum(outgoing), dtype)
-        comm.exchange(sent, outgoing, received, outgoing, 'test', half=half)
-        assert_allclose(received, np.concatenate([
-            np.full(n, 10 * source + rank) for source, n in enumerate(outgoing)]), **tolerance)
-    assert_array_equal(comm.numbers([rank, 5]), [[r, 5] for r in range(size)])
 
 
 def in_the_background():
@@ -69,7 +40,7 @@ def two_communicators():
     assert type(half) is type(comm)
     assert half.size == len(range(rank % 2, size, 2))
     before = dict(comm.traffic.seconds)
-    flat_collectives(half, False, np.float64)
+    collectives_of.check(half, False, np.float64)
     assert dict(comm.traffic.seconds) == before
     one = np.full(4, 1.0)
     other = np.full(4, 1.0)
@@ -137,7 +108,7 @@ def chainermn_parts():
 
 for half in (False, True):
     for dtype in (np.float32, np.float64):
-        flat_collectives(comm, half, dtype)
+        collectives_of.check(comm, half, dtype)
 in_the_background()
 two_communicators()
 mean_of_gradients()
