@@ -131,15 +131,20 @@ def _all_states(root) -> list[tuple[Submission, Mapping[Part, State]]]:
     submissions = list(record.read(root))
     known = {}
     for dialect in {submission.scheduler for submission in submissions}:
+        scheduler = schedulers.of_dialect(dialect)
         numbers = [number for submission in submissions if submission.scheduler == dialect
                    for number in submission.job_ids()]
-        known.update(schedulers.of_dialect(dialect).states(numbers))
-    return [(submission, {part: _state(part, submission, known) for part in submission.parts})
+        known[dialect] = scheduler.states(numbers) if scheduler.is_here() else None
+    return [(submission, {part: _state(part, submission, known[submission.scheduler])
+                          for part in submission.parts})
             for submission in submissions]
 
 
 def _state(part, submission, known):
     """That of the number under which a part is active, else of its last."""
+    if known is None:  # submitted from another cluster that has this disk too
+        return State('unknown here, without {}'.format(
+            schedulers.of_dialect(submission.scheduler).command), False)
     whole = known.get(submission.jobs[part.name], UNKNOWN)
     states = [known.get(part.job_id, whole),
               *(known.get(number, UNKNOWN) for number in submission.ids(part)[1:])]

@@ -46,6 +46,10 @@ class Scheduler(abc.ABC):
     dialect: str
     command: str
 
+    def is_here(self) -> bool:
+        """Whether its commands are on this machine."""
+        return shutil.which(self.command) is not None
+
     def check(self, script: str | os.PathLike, cwd: str | os.PathLike) -> None:
         """Raise SubmitError if the scheduler would take the script and never run it."""
         return
@@ -159,7 +163,7 @@ def find(name: str) -> Scheduler:
         raise ConfigError('this cluster has neither SLURM nor PBS: make a copy of the script for '
                           'its scheduler in jobscripts/sites/ and submit that by hand')
     found = of_dialect(dialect(name))
-    if shutil.which(found.command) is None:
+    if not found.is_here():
         raise ConfigError('there is no {} here: submit on a login node of the cluster, or print '
                           'the script with --dry-run'.format(
                               'sbatch or qsub' if name == 'auto' else found.command))

@@ -266,6 +266,18 @@ def test_status_tells_what_became_of_each_part(user, capsys):
     assert '1_3  kfac-table1 --optimizer kfac --batch 128: finished\n' in capsys.readouterr().out
 
 
+def test_what_another_cluster_has_is_not_in_the_way(user, capsys):
+    user.slurm()
+    assert user(*SWEEP, '--batch', 128) == 0
+    path = recorded()[0].folder / 'job.json'
+    path.write_text(path.read_text().replace('"slurm"', '"torque"'))
+    capsys.readouterr()
+    assert user('submit', '--status') == 0
+    assert 'unknown here, without qsub, 0 of 1 runs finished' in capsys.readouterr().out
+    assert user(*SWEEP, '--batch', 128) == 0
+    assert len(recorded()) == 2
+
+
 def test_cancel_knows_only_what_was_submitted_from_here(user, capsys):
     user.slurm()
     assert user(*SWEEP) == 0
