@@ -21,7 +21,7 @@ NODES = ('n1', 'n2')
 CPUS = 16
 GPUS = 2
 STOP_SECONDS = 10
-COMMANDS = ('munged', 'slurmctld', 'slurmd', 'sbatch', 'qsub', 'unshare')
+COMMANDS = ('munged', 'slurmctld', 'slurmd', 'sbatch', 'generate_pbs_nodefile', 'unshare')
 PACKAGES = 'slurm-wlm slurm-wlm-torque munge libpmix-dev'
 
 ENDED = ('COMPLETED', 'FAILED', 'CANCELLED', 'TIMEOUT', 'NODE_FAIL', 'OUT_OF_MEMORY', 'BOOT_FAIL')
@@ -57,6 +57,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1
 ReturnToService=2
 KillWait=5
+MinJobAge=3600
 MailProg=/bin/true
 PlugStackConfig={folder}/plugstack.conf
 TaskProlog={folder}/prolog.sh
