@@ -1,15 +1,20 @@
 """A small network and small runs for the tests of training; run as a program, a command to kill.
 
 ``python training_support.py KILL ARGS...`` is ``chainer-kfac ARGS...`` with the network ``tiny``
-registered, its last snapshot kept, and a signal sent to itself: KILL is ``none`` or
-``SIGNAME@ITERATION``, raised right after the update with that number.
+registered, its last snapshot kept, and something that happens right after an update: KILL is
+``none``, ``SIGNAME@ITERATION`` for a signal to itself or ``raise@ITERATION`` for an exception,
+with ``/RANK`` behind it if it concerns one rank only. Or it is ``digest/RANK`` or ``sources/RANK``:
+that rank then has other data or another version. ``runs`` instead of a subcommand trains several
+configurations, given as pairs of file and folder, one after the other on the same ranks.
 """
+import dataclasses
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import time
 
 import chainer_kfac  # noqa: F401  (first: Chainer does not import without it)
 
@@ -110,21 +115,45 @@ def finish_and_keep(self, name, content):
 
 
 def _main(kill, *argv):
-    from chainer.training.updaters import StandardUpdater
-
     from chainer_kfac import cli
     models.REGISTRY['tiny'] = Tiny
     run_directory.RunDirectory.finish = finish_and_keep
-    if kill != 'none':
-        name, _, iteration = kill.partition('@')
-        update = StandardUpdater.update
+    what, _, rank = kill.partition('/')
+    if rank in ('', os.environ.get('OMPI_COMM_WORLD_RANK')):
+        _sabotage(*what.split('@'))
+    if argv[0] == 'runs':
+        return _train_all(argv[1:])
+    return cli.main(list(argv))
 
-        def update_and_kill(self):
+
+def _sabotage(what, iteration=None):
+    from chainer.training.updaters import StandardUpdater
+
+    from chainer_kfac import datasets
+    from chainer_kfac.communicators import agreement
+    load, update = datasets.load, StandardUpdater.update
+    if what == 'digest':
+        datasets.load = lambda *sizes: dataclasses.replace(load(*sizes), digest='0' * 64)
+    elif what == 'sources':
+        agreement.sources = lambda: 'f' * 12
+    elif what != 'none':
+        def update_and_act(self):
             update(self)
             if self.iteration == int(iteration):
-                os.kill(os.getpid(), getattr(signal, name))
-        StandardUpdater.update = update_and_kill
-    return cli.main(list(argv))
+                print('now {:.1f}'.format(time.time()), file=sys.stderr, flush=True)
+                if what == 'raise':
+                    raise RuntimeError('something is wrong here')
+                os.kill(os.getpid(), getattr(signal, what))
+        StandardUpdater.update = update_and_act
+
+
+def _train_all(pairs):
+    from chainer_kfac import training
+    from chainer_kfac.communicators import world
+    with world.joined() as ranks:
+        for request, directory in zip(pairs[::2], pairs[1::2], strict=True):
+            training.run(RunConfig.load(request), directory, comm=ranks)
+    return 0
 
 
 if __name__ == '__main__':

@@ -1,0 +1,1 @@
+"""How training goes on more ranks: measured on a few, modelled for many."""
