@@ -98,29 +98,30 @@ def _from_gradient(optimizer, share):
     grads = [unscaled_gradient(param) for param in block.params]
     out = block.directions(grads)
     mine = share.outputs_of(share.rank)
-    _precondition_outputs(share, grads, mine, [array[mine] for array in out])
+    for array, part in zip(out, _precondition_outputs(share, grads, mine)):
+        array[mine] = part
     return out
 
 
-def _precondition_outputs(share, arrays, mine, out):
-    """Rows ``mine`` of G_d^-1 [W, b] A_d^-1."""
+def _precondition_outputs(share, arrays, mine):
+    """Rows ``mine`` of G_d^-1 [W, b] A_d^-1, apart, in scratch memory."""
     A, G = share.block.factors.sides[0]
     weight = arrays[0].reshape(len(arrays[0]), -1)
     left = _left(share, G, weight, mine)
     column = None
     if len(arrays) > 1:
         column = _left(share, G, arrays[1][:, None], mine)[:, 0]
-    right = A.right(left, column)
+    right = A.right(left, column, out=share.block.workspace.take(
+        'outputs right', (len(left), A.dim), left.dtype, A.xp))
     d = A.dim - A.bias
-    out[0].reshape(len(left), -1)[...] = right[:, :d]
-    if len(arrays) > 1:
-        out[1][...] = right[:, d]
+    parts = [right[:, :d].reshape(arrays[0][mine].shape)]
+    return parts if column is None else [*parts, right[:, d]]
 
 
 def _left(share, side, matrix, mine):
     """Rows ``mine`` of F_d^-1 matrix, for a side without bias. Collective in the team."""
     if isinstance(side, SampleSide):
-        return _left_in_sample_space(share.team_comm, side, matrix, mine)
+        return _left_in_sample_space(share, side, matrix, mine)
     if side.solve:
         return _left_by_columns(share, side, matrix)
     return chainer.backend.get_array_module(matrix).matmul(side.matrix[mine], matrix)
@@ -145,17 +146,18 @@ def _left_by_columns(share, side, matrix):
     return result
 
 
-def _left_in_sample_space(team, side, matrix, mine):
+def _left_in_sample_space(share, side, matrix, mine):
     """(matrix - R^T sqrt(s) K^-1 sqrt(s) R matrix) / term, the rows ``mine``.
 
     Each member multiplies its own rows of the matrix; the sums go, by columns, to the member that
     solves with K for them, and from there to all.
     """
     xp = chainer.backend.get_array_module(matrix)
+    team, workspace = share.team_comm, share.block.workspace
     columns = split_evenly(matrix.shape[1], len(team.ranks))
     held = len(side.rows)
     counts = [held * _length(piece) for piece in columns]
-    products = xp.empty(held * matrix.shape[1], matrix.dtype)
+    products = workspace.take('outputs products', (held * matrix.shape[1],), matrix.dtype, xp)
     parts = [products[start:start + count].reshape(held, -1)
              for start, count in zip(starts_of(counts), counts, strict=True)]
     own = side.rows[:, mine]
@@ -169,9 +171,10 @@ def _left_in_sample_space(team, side, matrix, mine):
     part[...] = cholesky_solve(side.kernel, part, overwrite=True)
     part *= root
     team.comm.all_gather(products, counts, 'products')
-    result = xp.empty((own.shape[1], matrix.shape[1]), matrix.dtype)
+    key = 'outputs left', matrix.shape[1] > 1       # of a weight, or of a bias
+    result = workspace.take(key, (own.shape[1], matrix.shape[1]), matrix.dtype, xp)
     for piece, part in zip(columns, parts, strict=True):
-        result[:, piece] = own.T @ part
+        xp.matmul(own.T, part, out=result[:, piece])
     result -= matrix[mine]
     result /= -side.term
     return result
@@ -196,9 +199,7 @@ def _from_rows(optimizer, share, left, right):
         xp.matmul(left[:, mine].T, right[:, d], out=bias[mine])
     decay = coverage.only_decay(optimizer, block.params)
     if decay:
-        term = [xp.empty_like(array[mine]) for array in out]
-        _precondition_outputs(share, arrays, mine, term)
-        for array, extra in zip(out, term):
+        for array, extra in zip(out, _precondition_outputs(share, arrays, mine)):
             extra *= decay
             array[mine] += extra
     return out

@@ -29,7 +29,8 @@ def ranks(mpirun):
     """``ranks(n, program, *arguments)`` runs a program of this folder; it must succeed."""
     def run(n, program, *arguments, **variables):
         done = mpirun(n, PROGRAMS / program, *arguments, OMP_NUM_THREADS='1',
-                      OPENBLAS_NUM_THREADS='1', OMPI_MCA_mpi_yield_when_idle='1', **variables)
+                      OPENBLAS_NUM_THREADS='1', OMPI_MCA_mpi_yield_when_idle='1',
+                      timeout=600, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done
     return run
