@@ -2,12 +2,13 @@
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 
 from chainer_kfac.communicators import agreement, launcher, layout, threads
 from chainer_kfac.communicators.ranks import Alone, Ranks, exit_code
 from chainer_kfac.compat import require
-from chainer_kfac.exceptions import KFACError
+from chainer_kfac.exceptions import ConfigError, KFACError
 
 
 @contextlib.contextmanager
@@ -26,7 +27,13 @@ def joined(environ: Mapping[str, str] = os.environ) -> Iterator[Alone | Ranks]:
         yield Alone()
         return
     mpi = require('mpi4py.MPI', 'the {} processes of this run'.format(promise.size or 'several'))
-    layout.check_size(promise, mpi.COMM_WORLD.size)
+    try:
+        layout.check_size(promise, mpi.COMM_WORLD.size)
+    except ConfigError as error:
+        if promise.rank == 0:
+            raise
+        time.sleep(1.0)  # a launcher may end all when the first one leaves: after rank 0 has spoken
+        raise SystemExit(error.exit_code) from None
     if mpi.COMM_WORLD.size == 1:
         yield Alone()
         return

@@ -1,6 +1,9 @@
 """A worker that is an MPI job: rank 0 talks to the database, all ranks evaluate."""
+import json
+
 import pytest
 
+from chainer_kfac.search import experiments, options, space
 from chainer_kfac.search.documents import DONE, NEW
 
 pytestmark = [pytest.mark.mongo, pytest.mark.mpi]
@@ -55,3 +58,20 @@ def test_a_time_limit_ends_all_ranks(nx, nx_store, begin, enqueue, mpirun, tmp_p
                   timeout=90, CHAINER_KFAC_MONGO=nx.uri)
     assert done.returncode == 0, done.stderr
     assert nx_store.jobs.find_one()['state'] == NEW
+
+
+def test_ranks_train_a_trial_together(nx, nx_store, mpirun, tmp_path):
+    settings = {'optimizer': 'momentum_sgd', 'batch_size': 32, 'epochs': 2, 'dataset': 'digits',
+                'train_size': 64, 'test_size': 32, 'seed': 0}
+    experiment = experiments.begin(
+        nx_store, 'test', 'train', settings,
+        space.Space((space.Dimension('lr', 'loguniform', 1e-4, 1.0),)), options.search(trials=1))
+    nx_store.jobs.insert_one(experiment.new_trial(0, {'lr': 0.01}, 'x'))
+    done = mpirun(2, '-m', 'chainer_kfac', 'worker', '--max-trials', 1, '--device', '-1', '--root',
+                  tmp_path, CHAINER_KFAC_MONGO=nx.uri, OMP_NUM_THREADS='1')
+    assert done.returncode == 0, done.stderr
+    trial = nx_store.jobs.find_one()
+    assert trial['state'] == DONE
+    assert trial['result']['status'] == 'ok', trial['result']
+    folder = tmp_path / 'search/test/trials-{}/0000'.format(experiment.uid)
+    assert json.loads((folder / 'result.json').read_text())['ranks'] == 2

@@ -159,6 +159,18 @@ def test_another_layout_than_the_job_has_is_refused(launch):
     assert_refused(done, r'the ranks of a node were to be 1 on each of 2 .* and are 2 on ')
 
 
+@pytest.mark.parametrize('rank', [0, 1])
+def test_a_world_of_another_size_is_refused_once(rank, tmp_path):
+    done = training_support.command('none', config(), tmp_path, env={
+        'SLURM_STEP_NUM_TASKS': '4', 'SLURM_PROCID': str(rank)})  # as srun --mpi=none
+    assert done.returncode == 2, done.stderr
+    if rank:
+        assert done.stderr == ''
+    else:
+        assert_refused(done, r'promised 4 ranks \(SLURM_STEP_NUM_TASKS\) and MPI found 1')
+    assert not path(config(), tmp_path).exists()
+
+
 def test_more_ranks_than_images_of_a_batch_are_refused(launch):
     assert_refused(launch(3, 'none', config(batch_size=4, acc_iters=2)),
                    'batch_size must be at least 6')
