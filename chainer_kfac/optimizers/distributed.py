@@ -15,12 +15,13 @@ from chainer_kfac.optimizers import (
     distributed_inversion,
     distributed_reduction,
     distributed_rows,
+    distributed_shares,
     distributed_state,
     planning,
 )
 from chainer_kfac.optimizers.distributed_draws import SharedDraws
 from chainer_kfac.optimizers.distributed_overlap import EarlyReduction
-from chainer_kfac.optimizers.distributed_shares import SIDES, Team, make_shares
+from chainer_kfac.optimizers.distributed_shares import SIDES
 from chainer_kfac.optimizers.distributed_start import give_initial_parameters
 from chainer_kfac.optimizers.finite import all_finite
 from chainer_kfac.optimizers.kfac import KFAC, UnsafeUpdateError
@@ -60,6 +61,7 @@ class DistributedKFAC(KFAC):
 
     Attributes:
         comm: the communicator; ``comm.traffic`` counts bytes and seconds.
+        team (Team): the ranks that share layers with this one; from the first update on.
         phases (Traffic): seconds of every phase of a step, those of this rank.
         shares (list): who does what, `distributed_shares.Share`; from the first update on.
     """
@@ -77,7 +79,7 @@ class DistributedKFAC(KFAC):
         self.overlap = overlap
         self.scratch = Workspace()
         self.phases = Traffic()
-        self._team = None
+        self.team = None
         super().__init__(*args, **kwds)
 
     def _forget(self):
@@ -90,7 +92,6 @@ class DistributedKFAC(KFAC):
 
     @property
     def is_alone(self) -> bool:
-        """Whether there is one rank only."""
         return self.comm.size == 1
 
     # Before a step
@@ -121,17 +122,7 @@ class DistributedKFAC(KFAC):
         if self.is_alone:
             super().plan(blocks)
             return
-        if all(block.planned for block in blocks):
-            return
-        counts = self.comm.numbers([
-            block.layer.rows if block.uses else 0 for block in blocks]).sum(axis=0)
-        chosen = None
-        if self.comm.rank == 0:
-            planning.plan(self, blocks, {
-                block: int(count) for block, count in zip(blocks, counts, strict=True)})
-            chosen = [(block.planned, block.factors.path) for block in blocks]
-        for block, (planned, path) in zip(blocks, self.comm.mpi_comm.bcast(chosen), strict=True):
-            block.planned, block.factors.path = planned, path
+        planning.plan_together(self.comm, self, blocks)
 
     def recorded(self, block, terms) -> None:
         """Send a layer's factors off while backpropagation goes on."""
@@ -165,11 +156,11 @@ class DistributedKFAC(KFAC):
         self.reallocate_cleared_grads()
         self._release()
         survey = distributed_reduction.Survey(self.comm, self.blocks, self._terms)
-        self._assign(survey)
+        self.shares = distributed_shares.with_new_blocks(self, survey)
         local = [distributed_rows.scaled_rows(
             block.estimate, float(survey.weights[self.comm.rank])) for block in self.blocks]
         distributed_reduction.merge_estimates(self, survey)
-        self._choose_modes(survey)
+        distributed_shares.choose_modes(self, survey)
         distributed_reduction.exchange_rows(self, survey, local)
         early = self._early.sides() if self._early else set()
         distributed_reduction.Reduction(self, survey, local, early).run()
@@ -178,34 +169,6 @@ class DistributedKFAC(KFAC):
         if self.overlap and self._early is None:
             self._early = EarlyReduction(self.comm, self.packed, self.half)
         self._survey = survey
-
-    def _assign(self, survey):
-        """Give layers that were planned since the last step their ranks."""
-        known = {share.index for share in self.shares}
-        new = [(i, block) for i, block in enumerate(self.blocks)
-               if block.planned and i not in known and block.W.array is not None]
-        if not new:
-            return
-        if self._team is None:
-            self._team = _team(self.comm, team_size(self.fraction, self.comm.size))
-        rows = {i: int(survey.field(i, 'rows').sum()) for i, _ in new}
-        self.shares += make_shares(
-            new, rows, self.interval('inverse_update_interval'), self.comm, self._team,
-            self.fraction is None)
-        self.shares.sort(key=lambda share: share.index)
-        for share in self.shares:
-            share.release()
-
-    def _choose_modes(self, survey):
-        for share in self.shares:
-            block = share.block
-            will_have = share.has_factors or (survey.seen[share.index] and self.factors_due)
-            if not block.enabled or not will_have:
-                share.mode = 'plain'
-            elif self._goes_by_rows(block, survey.has_rows(share.index)):
-                share.mode = 'rows'
-            else:
-                share.mode = 'whole'
 
     @property
     def hooks_need_gradients(self) -> bool:
@@ -293,10 +256,6 @@ class DistributedKFAC(KFAC):
                       for pair in zip(share.block.params, found, strict=True)],
                      self._kl_scale(float(answers[:, 1].sum())))
 
-    def directions_of(self, block):
-        """Preconditioned gradients of a block that is this rank's alone."""
-        return self._directions_of(block)
-
     # State
 
     def make_whole(self) -> None:
@@ -340,11 +299,3 @@ class DistributedKFAC(KFAC):
         if loading:
             self.shares = []
             self._is_whole = True
-
-
-def _team(comm, width):
-    if width == comm.size:
-        return Team(comm, tuple(range(comm.size)), comm.rank)
-    first = comm.rank - comm.rank % width
-    return Team(comm.split(first, comm.rank), tuple(range(first, first + width)),
-                comm.rank - first)

@@ -3,7 +3,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainer_kfac.communicators.assignment import LayerWork, Ownership, assign
+from chainer_kfac.communicators.assignment import LayerWork, Ownership, assign, team_size
 from chainer_kfac.communicators.packing import split_evenly
 from chainer_kfac.fisher import FisherBlock
 from chainer_kfac.fisher.sample_space import RowWindow
@@ -114,27 +114,51 @@ class Share:
             factors.sides = None
 
 
-def make_shares(blocks, rows, interval, comm, team: Team, only_wide: bool) -> list[Share]:
-    """A share in every planned block.
-
-    Args:
-        blocks (list of (int, FisherBlock)): planned, by index.
-        rows (dict): by index, the rows of a step of all ranks.
-        interval (int): updates from inversion to inversion.
-        comm (KroneckerCommunicator): of all ranks.
-        team (Team): the one that this rank is in.
-        only_wide (bool): share a layer only if that saves more time than sending its inverses
-            costs.
-    """
-    width = len(team.ranks)
-    works = [_work(block, rows.get(index, 0), interval, width, only_wide)
-             for index, block in blocks]
+def with_new_blocks(optimizer, survey) -> list[Share]:
+    """The shares of an optimizer, with those of blocks that were planned since the last step."""
+    shares = list(optimizer.shares)
+    known = {share.index for share in shares}
+    new = [(i, block) for i, block in enumerate(optimizer.blocks)
+           if block.planned and i not in known and block.W.array is not None]
+    if not new:
+        return shares
+    comm = optimizer.comm
+    if optimizer.team is None:
+        optimizer.team = _team(comm, team_size(optimizer.fraction, comm.size))
+    width = len(optimizer.team.ranks)
+    works = [_work(block, int(survey.field(i, 'rows').sum()),
+                   optimizer.interval('inverse_update_interval'), width,
+                   optimizer.fraction is None) for i, block in new]
     owners = assign(works, comm.size, width)
-    return [Share(index, block, ownership, comm.rank, team)
-            for (index, block), ownership in zip(blocks, owners, strict=True)]
+    found = [Share(i, block, ownership, comm.rank, optimizer.team)
+             for (i, block), ownership in zip(new, owners, strict=True)]
+    for share in found:
+        share.release()
+    return sorted(shares + found, key=lambda share: share.index)
 
 
-def _work(block, rows, interval, width, only_wide):
+def choose_modes(optimizer, survey) -> None:
+    """Decide, alike on all ranks, what each layer preconditions in this step."""
+    for share in optimizer.shares:
+        block = share.block
+        will_have = share.has_factors or (survey.seen[share.index] and optimizer.factors_due)
+        if not block.enabled or not will_have:
+            share.mode = 'plain'
+        elif optimizer.goes_by_rows(block, survey.has_rows(share.index)):
+            share.mode = 'rows'
+        else:
+            share.mode = 'whole'
+
+
+def _team(comm, width):
+    if width == comm.size:
+        return Team(comm, tuple(range(comm.size)), comm.rank)
+    first = comm.rank - comm.rank % width
+    return Team(comm.split(first, comm.rank), tuple(range(first, first + width)),
+                comm.rank - first)
+
+
+def _work(block, rows, interval, width, only_where_it_pays):
     path = block.factors.path
     outputs = len(block.W.array)
     n, m = outputs // block.groups, block.W.size // outputs + (block.b is not None)
@@ -150,7 +174,7 @@ def _work(block, rows, interval, width, only_wide):
     rest += 2.0 * rows * held * (path.rows_A * m + path.rows_G * n) / interval    # inner products
     pays = rest * (1 - 1 / width) * OPERATION > 4 * (numbers + n * m) * BYTE
     return LayerWork(costs['A'], costs['G'], rest,
-                     block.groups == 1 and n >= width and (pays or not only_wide))
+                     block.groups == 1 and n >= width and (pays or not only_where_it_pays))
 
 
 def rows_are_cheaper(rows: int, dim: int, size: int) -> bool:

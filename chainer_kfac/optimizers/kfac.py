@@ -14,7 +14,6 @@ from chainer_kfac.optimizers.hyperparameters import Interval
 from chainer_kfac.optimizers.recording import RecordingMethod
 from chainer_kfac.optimizers.update_rule import unscaled_gradient
 
-
 PHASES = ('reduce', 'check', 'update_factors', 'update_inverses', 'call_pre_hooks', 'precondition')
 """What a step does before it moves the parameters, in this order."""
 
@@ -191,7 +190,7 @@ class KFAC(RecordingMethod):
         directions = []
         for block in self.blocks:
             if block.enabled and self._is_invertible(block):
-                found = self._directions_of(block)
+                found = self.directions_of(block)
                 directions += zip(block.params, found, strict=True)
                 if self.kl_clip is not None:
                     product += sum(float((unscaled_gradient(param) * direction).sum())
@@ -221,13 +220,14 @@ class KFAC(RecordingMethod):
         is_finite = all_finite([*(direction for _, direction in directions), *plain])
         self.agree(None if is_finite else 'a preconditioned or hooked gradient is not finite')
 
-    def _directions_of(self, block):
+    def directions_of(self, block: fisher_blocks.FisherBlock) -> list:
         """Preconditioned gradients of a block, from rows where hooks left its gradient alone."""
-        if self._goes_by_rows(block, block.estimate.has_rows):
+        if self.goes_by_rows(block, block.estimate.has_rows):
             return block.precondition_rows(decay=coverage.only_decay(self, block.params))
         return block.precondition([unscaled_gradient(param) for param in block.params])
 
-    def _goes_by_rows(self, block, has_rows):
+    def goes_by_rows(self, block: fisher_blocks.FisherBlock, has_rows: bool) -> bool:
+        """Whether this step preconditions a block's rows, and not its gradient."""
         return (block.factors.path.thin and has_rows and block.estimate.is_entire
                 and coverage.only_decay(self, block.params) is not None)
 

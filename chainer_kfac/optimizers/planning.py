@@ -64,6 +64,20 @@ def plan(optimizer, blocks: list[FisherBlock],
                     cost.work(path, layer, schedule).flops / 1e9)
 
 
+def plan_together(comm, optimizer, blocks: list[FisherBlock]) -> None:
+    """`plan` by rank 0, for the rows of all ranks; the others follow. Collective."""
+    if all(block.planned for block in blocks):
+        return
+    rows = comm.numbers([block.layer.rows if block.uses else 0 for block in blocks]).sum(axis=0)
+    chosen = None
+    if comm.rank == 0:
+        plan(optimizer, blocks, {
+            block: int(count) for block, count in zip(blocks, rows, strict=True)})
+        chosen = [(block.planned, block.factors.path) for block in blocks]
+    for block, (planned, path) in zip(blocks, comm.mpi_comm.bcast(chosen), strict=True):
+        block.planned, block.factors.path = planned, path
+
+
 def keep_within_tolerance(optimizer, block: FisherBlock) -> None:
     """Leave the rows where changed hyperparameters make them wrong.
 
