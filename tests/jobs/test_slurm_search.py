@@ -7,7 +7,7 @@ from slurm_cluster import until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mongo]
 
-TRIALS = 5
+TRIALS = 4
 
 
 @pytest.fixture

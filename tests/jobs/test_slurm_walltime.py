@@ -57,7 +57,7 @@ def test_the_walltime_ends_a_job_that_goes_on_in_the_next(kfac, slurm):
 def test_each_part_of_an_array_goes_on_by_itself(kfac, slurm):
     submitted = kfac('submit', 'table1', '--profile', 'smoke', '--dataset', 'digits',
                      '--optimizer', 'momentum_sgd', '--batch', '128', '512', *CPUS,
-                     'epochs=8', 'min_updates=0', 'train_size=512', 'test_size=64')
+                     'epochs=5', 'min_updates=0', 'train_size=512', 'test_size=64')
     assert submitted.returncode == 0, submitted.stderr
     job = kfac.job()
     cell = 'table1/smoke/digits/momentum_sgd-bs512'
@@ -66,7 +66,7 @@ def test_each_part_of_an_array_goes_on_by_itself(kfac, slurm):
     assert slurm.run('scancel', '--batch', '--signal=USR1', job + '_2').returncode == 0
     assert slurm.wait(job, 400) == ['COMPLETED'] * 2, kfac.logs()
     assert [kfac.logs(job + '_' + part).count('to be continued') for part in '12'] == [0, 1]
-    assert [entry['epoch'] for entry in _log(kfac, 'runs', cell)] == list(range(1, 9))
+    assert [entry['epoch'] for entry in _log(kfac, 'runs', cell)] == [1, 2, 3, 4, 5]
 
 
 def test_a_job_that_fails_is_not_run_again(kfac, slurm):
