@@ -36,7 +36,8 @@ def found():
     """Forty trials whose loss depends on the rate alone; some pruned, failed, begun again."""
     random = np.random.default_rng(0)
     experiment = Experiment('e', 'u', 'train', SETTINGS, SPACE, {
-        'trials': 44, 'algorithm': 'tpe', 'gamma': 0.25, 'seed': 0, 'prune': 'both'})
+        'trials': 44, 'algorithm': 'tpe', 'gamma': 0.25, 'seed': 0, 'prune': 'both', 'lease': 60.0,
+        'setbacks': 3})
     trials = []
     for tid in range(44):
         lr = float(10 ** random.uniform(-4, 0))
@@ -166,6 +167,14 @@ def test_importance_finds_the_one_that_matters(found):
     assert shares[0] > 0.7
     assert max(shares[1:]) < 0.15
     assert score > 0.5
+
+
+def test_importance_says_when_it_is_not_to_be_believed(found):
+    assert 'doubtful' not in importance.draw(found.experiment, found.trials)
+    few = [{**trial, 'result': {**trial['result'], 'loss': float((trial['tid'] * 7) % 13)}}
+           for trial in found.trials if results.is_good(trial)][:14]
+    assert 'may be chance' in importance.draw(found.experiment, few)
+    assert 'doubtful' in importance.draw(found.experiment, few)
 
 
 def test_timeline_knows_every_attempt(found):

@@ -13,7 +13,7 @@ def draw(trials):
         return marks.EMPTY
     top = results.best(trials)
     x = svg.Scale(-0.5, max(trial['tid'] for trial in trials) + 0.5, LEFT, RIGHT)
-    y = svg.Scale(*bounds, BOTTOM - 6, TOP + 14)
+    y = svg.Scale(*bounds, BOTTOM - 14, TOP + 14)
     points, steps, best = [], [], None
     for trial in trials:
         if results.is_failed(trial):

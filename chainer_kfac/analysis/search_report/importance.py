@@ -8,8 +8,10 @@ from chainer_kfac.search import results
 EXPLANATION = (
     'Share of the variance of the loss over the whole space that each hyperparameter explains by '
     'itself (first-order functional ANOVA, Hutter et al. 2014), as a random forest has learned it; '
-    'what is missing to 100% are interactions. With a low R², out of bag, do not believe it.')
+    'what is missing to 100% are interactions.')
 ENOUGH = 12
+BELIEVABLE = 0.3
+"""R² out of bag from which the shares say something."""
 TREES, SAMPLES, GRID = 64, 512, 24
 WIDTH, ROW, LEFT, RIGHT = 1040, 26, 150, 940
 
@@ -28,10 +30,15 @@ def draw(experiment, trials):
         y = 8 + index * ROW
         parts += [svg.text(LEFT - 10, y + 15, name, 'end', class_='label'),
                   svg.element('rect', x=float(LEFT), y=float(y + 3), width=x(share) - LEFT + 1,
-                              height=ROW - 8, class_='bar'),
+                              height=ROW - 8, class_='bar' if score >= BELIEVABLE
+                              else 'bar doubtful'),
                   svg.text(x(share) + 8, y + 15, '{:.0%}'.format(share), class_='tick')]
     picture = svg.drawing(WIDTH, 16 + len(rows) * ROW, *parts, title='importance')
-    return '<p>R² {:.2f}, from {} trials.</p>'.format(score, len(good)) + picture
+    doubt = '' if score >= BELIEVABLE else (
+        ': the forest does not foretell the loss of trials that it has not seen, so these shares '
+        'may be chance; more trials are needed.')
+    return '<p>Out-of-bag R² {} from {} trials{}</p>'.format(
+        '{:.2f}'.format(score).replace('-', '−'), len(good), doubt or '.') + picture
 
 
 def estimate(experiment, trials, seed=0):

@@ -2,8 +2,8 @@
 from chainer_kfac.analysis.search_report import marks, svg
 from chainer_kfac.search import results
 
-WIDTH, HEIGHT = 1040, 360
-LEFT, RIGHT, TOP, BOTTOM = 60, 960, 40, 320
+WIDTH, HEIGHT = 1040, 336
+LEFT, RIGHT, TOP, BOTTOM = 60, 1005, 40, 320
 
 
 def draw(experiment, trials):
