@@ -22,7 +22,7 @@ from chainer_kfac.optimizers import (
 from chainer_kfac.optimizers.distributed_draws import SharedDraws
 from chainer_kfac.optimizers.distributed_overlap import EarlyReduction
 from chainer_kfac.optimizers.distributed_shares import SIDES
-from chainer_kfac.optimizers.distributed_start import give_initial_parameters
+from chainer_kfac.optimizers.distributed_start import check_parameters, give_initial_parameters
 from chainer_kfac.optimizers.finite import all_finite
 from chainer_kfac.optimizers.kfac import KFAC, UnsafeUpdateError
 
@@ -73,6 +73,7 @@ class DistributedKFAC(KFAC):
             raise ConfigError('wire_dtype is {!r}; choose float32, float16 or None'.format(
                 wire_dtype))
         self.comm = comm
+        self.is_alone = comm.size == 1
         self.fraction = fraction
         self.half = wire_dtype == 'float16'
         self.packed = packed
@@ -90,18 +91,14 @@ class DistributedKFAC(KFAC):
         self._survey = None
         self._early = None
 
-    @property
-    def is_alone(self) -> bool:
-        return self.comm.size == 1
-
     # Before a step
 
     def update(self, lossfun: Callable | None = None, *args, **kwds) -> None:
         """As `KFAC.update`; at the first, all ranks take the parameters of rank 0."""
-        if not self.is_alone and not self._is_synchronised and lossfun is not None:
-            give_initial_parameters(self.comm, self.target, lossfun, args, kwds)
-            self._is_synchronised = True
         if lossfun is not None:
+            if not self.is_alone and not self._is_synchronised:
+                give_initial_parameters(self.comm, self.target, lossfun, args, kwds)
+                self._is_synchronised = True
             with self.phases.clock('gradient'):
                 self.backward(lossfun(*args, **kwds))
         if self.accumulate():
@@ -109,6 +106,9 @@ class DistributedKFAC(KFAC):
 
     def _prepare(self):
         super()._prepare()
+        if not self.is_alone and not self._is_synchronised:
+            check_parameters(self.comm, self.target)
+            self._is_synchronised = True
         if self._early is not None:
             self._early.discard()
 
@@ -225,8 +225,7 @@ class DistributedKFAC(KFAC):
             if share.has_factors and (due or not share.has_inverses) and not unchanged:
                 jobs.append((share, damping))
         recoveries = distributed_inversion.invert(
-            self.comm, jobs, self.pi_type, self.use_cholesky, packed=self.packed,
-            scratch=self.scratch) if jobs else []
+            self.comm, jobs, self.pi_type, self.use_cholesky, self.packed, self.scratch)
         self._count_recoveries([share.block.name for share, _ in jobs], recoveries, due)
 
     def precondition(self) -> None:

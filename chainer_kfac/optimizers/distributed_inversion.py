@@ -10,7 +10,7 @@ from chainer_kfac.fisher.damping import pi, terms
 from chainer_kfac.fisher.general_inverse import general_side
 from chainer_kfac.fisher.recovery import MAX_RAISES, Recovery, all_finite, trace, width
 from chainer_kfac.fisher.sides import DenseSide, SampleSide, side_of
-from chainer_kfac.linalg import mirror_lower
+from chainer_kfac.linalg import Workspace, mirror_lower
 from chainer_kfac.optimizers.distributed_shares import SIDES, Share, is_window, wide_dtype
 
 _FAILED, _HOPELESS, _DONE = 0.0, -1.0, 1.0
@@ -35,8 +35,8 @@ class _Unit:
         return average[self.group] if getattr(average, 'ndim', 2) == 3 else average
 
 
-def invert(comm, jobs: list[tuple[Share, float]], pi_type: str, use_cholesky: bool, *,
-           packed: bool, scratch) -> list[Recovery]:
+def invert(comm, jobs: list[tuple[Share, float]], pi_type: str, use_cholesky: bool,
+           packed: bool, scratch: Workspace) -> list[Recovery]:
     """Invert the damped averages of layers; every team ends with both sides of its layers.
 
     Collective: all ranks give the same layers, dampings and options.
@@ -44,6 +44,8 @@ def invert(comm, jobs: list[tuple[Share, float]], pi_type: str, use_cholesky: bo
     Returns:
         list of Recovery without values, the same on every rank.
     """
+    if not jobs:
+        return []
     units = [[_Unit(share, group, damping) for group in range(share.block.groups)]
              for share, damping in jobs]
     flat = [unit for some in units for unit in some]

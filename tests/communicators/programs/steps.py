@@ -98,6 +98,16 @@ def different_models_are_refused():
         training.step(1)
 
 
+def other_parameters_are_refused():
+    """A loss of parameters that differ between ranks is refused by the parameter's name."""
+    training = cases.Training('fewer layers than ranks', comm)
+    x, t = cases.batch(0)
+    with chainer.using_config('dtype', np.dtype('float64')):
+        loss = training.loss(x[training.part], t[training.part])
+        with pytest.raises(ConfigError, match='/only/W differs between ranks'):
+            training.optimizer.backward(loss)
+
+
 def a_snapshot_between_micro_batches_is_refused():
     training = cases.Training('micro-batches', comm)
     x, t = cases.batch(0)
@@ -121,7 +131,8 @@ def two_optimizers_on_parts():
 
 
 for check in (bytes_of_factors, a_report, all_skip_together, factors_that_need_more_damping,
-              different_models_are_refused, a_snapshot_between_micro_batches_is_refused,
+              different_models_are_refused, other_parameters_are_refused,
+              a_snapshot_between_micro_batches_is_refused,
               two_optimizers_on_parts):
     check()
     comm.mpi_comm.barrier()
