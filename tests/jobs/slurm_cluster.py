@@ -225,7 +225,7 @@ class SlurmCluster:
         assert shown.returncode == 0, shown.stderr
         return shown.stdout.split()
 
-    def wait(self, job, timeout=60) -> list[str]:
+    def wait(self, job, timeout=120) -> list[str]:
         """The states in which a job, or each task of its array, has ended."""
         def ended():
             states = self.states(job)

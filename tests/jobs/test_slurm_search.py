@@ -42,7 +42,7 @@ def test_a_worker_is_cancelled_and_the_search_completes(kfac, slurm, trials):
     assert slurm.wait(victim) == ['CANCELLED']
 
     assert slurm.wait(kfac.job('kfac-driver'), 400) == ['COMPLETED'], kfac.logs()
-    until(lambda: slurm.run('squeue', '-h').stdout == '', 60, kfac.logs)  # no worker stays
+    until(lambda: slurm.run('squeue', '-h').stdout == '', 200, kfac.logs)  # no worker stays
     assert [trial['state'] for trial in trials()] == [DONE] * TRIALS
     (given_back,) = (trial for trial in trials() if trial['history'])
     assert given_back['history'][0]['owner'] == owner

@@ -61,7 +61,7 @@ def test_each_part_of_an_array_goes_on_by_itself(kfac, slurm):
     assert submitted.returncode == 0, submitted.stderr
     job = kfac.job()
     cell = 'table1/smoke/digits/momentum_sgd-bs512'
-    until((kfac.folder / 'runs' / cell / 'seed0/log').exists, 60, kfac.logs)
+    until((kfac.folder / 'runs' / cell / 'seed0/log').exists, 200, kfac.logs)
     # As the scheduler does at the end of the time: to the script alone, and for one part only.
     assert slurm.run('scancel', '--batch', '--signal=USR1', job + '_2').returncode == 0
     assert slurm.wait(job, 400) == ['COMPLETED'] * 2, kfac.logs()
