@@ -22,12 +22,16 @@ class Spool:
     A result is put here before it is sent, so that a worker that dies in between loses nothing:
     the next worker that starts with this folder delivers it. Sending twice is harmless.
 
+    Workers of several databases may share a folder: each sees the results that its own waits for.
+
     Args:
         path (path): the folder; made when first needed.
+        database (str): `Store.identity` of the database that the results are for.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, database: str):
         self.path = pathlib.Path(path)
+        self._database = database
 
     def put(self, claim: Claim, state: int, result: dict[str, Any],
             curve: list[dict[str, Any]]) -> pathlib.Path | None:
@@ -36,9 +40,9 @@ class Spool:
         Returns:
             Path or None: the file; None if the disk refuses it, which is logged.
         """
-        content = {'id': str(claim.id), 'exp_key': claim.exp_key, 'tid': claim.tid,
-                   'owner': claim.owner, 'attempt': claim.attempt, 'state': state,
-                   'result': result, 'curve': curve}
+        content = {'database': self._database, 'id': str(claim.id), 'exp_key': claim.exp_key,
+                   'tid': claim.tid, 'owner': claim.owner, 'attempt': claim.attempt,
+                   'state': state, 'result': result, 'curve': curve}
         name = re.sub(r'[^A-Za-z0-9_.-]', '_', '{}-{}-{}'.format(
             claim.exp_key, claim.tid, claim.attempt))
         target = self.path / '{}-{}.json'.format(name[:150], claim.id)
@@ -60,11 +64,13 @@ class Spool:
         return target
 
     def waiting(self) -> Iterator[tuple[pathlib.Path, Claim, int, dict, list]]:
-        """The results in the folder: file, claim, state, result and curve. Damaged files are
+        """The results for this database: file, claim, state, result and curve. Damaged files are
         named and left alone."""
         for path in sorted(self.path.glob('*.json')):
             try:
                 content = json.loads(path.read_text())
+                if content['database'] != self._database:
+                    continue
                 claim = Claim(_ObjectId(content['id']), content['exp_key'], content['tid'],
                               content['owner'], content['attempt'])
                 entry = path, claim, content['state'], content['result'], content['curve']

@@ -1,8 +1,13 @@
 """The collections of a search."""
+import contextlib
 import datetime
+import uuid
 
+from chainer_kfac.compat import require
 from chainer_kfac.search.address import Address
 from chainer_kfac.search.connection import connect
+
+_errors = require('pymongo.errors', 'the search')
 
 
 class Store:
@@ -47,6 +52,12 @@ class Store:
         self.drivers.create_index('exp_key', unique=True)
         self.workers.create_index('state')
         self.duplicates.create_index('exp_key')
+
+    def identity(self) -> str:
+        """A word that this database alone has, by whatever address it is reached."""
+        with contextlib.suppress(_errors.DuplicateKeyError):
+            self._clock.insert_one({'_id': 'identity', 'word': uuid.uuid4().hex})
+        return self._clock.find_one({'_id': 'identity'})['word']
 
     def now(self) -> datetime.datetime:
         """The server's time, UTC, by the very stamp that it puts on trials.

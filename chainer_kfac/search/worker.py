@@ -68,7 +68,7 @@ class Worker:
         self._ranks = ranks or Alone()
         self._patience = patience
         self._until_done = until_done
-        self._spool = Spool(self._root / 'spool')
+        self._spool = None  # once the database has said which one it is
         self._durations = Durations(store, exp_key)
         self._sweeper = lease.Sweeper(store)
         self._registration = Registration(store, self.name, exp_key)
@@ -87,6 +87,7 @@ class Worker:
             KFACError: if this worker cannot evaluate anything.
         """
         try:
+            self._spool = Spool(self._root / 'spool', self._insist(self._store.identity))
             self._insist(self._registration.idle)
             while self._more():
                 self._deliver()
@@ -195,7 +196,13 @@ class Worker:
         """
         experiment = admission.experiment_of(self._store, claim, self._insist)
         self._latest = experiment
-        return experiment, admission.values_of(self._store, experiment, claim, trial, self._insist)
+        with self._beating(experiment, claim):  # the images may take longer to load than a lease
+            return experiment, admission.values_of(self._store, experiment, claim, trial,
+                                                   self._insist)
+
+    def _beating(self, experiment, claim):
+        return Heartbeat(self._store, claim, experiment.search['lease'] / lease.BEATS,
+                         self._stopping)
 
     def _evaluate(self, experiment, values, claim, trial):
         directory = (self._root / experiment.exp_key / 'trials-{}'.format(experiment.uid)
@@ -209,8 +216,7 @@ class Worker:
         progress = Progress(directory, self._device, self._ranks, self._stopping, judge,
                             trial.get('curve', ()))
         started = time.monotonic()
-        with Heartbeat(self._store, claim, experiment.search['lease'] / lease.BEATS,
-                       self._stopping):
+        with self._beating(experiment, claim):
             outcome = evaluation.evaluate(task, progress, self._ranks, self._stopping)
         seconds = time.monotonic() - started
         if outcome.kind == evaluation.OK:

@@ -206,6 +206,18 @@ def test_a_malformed_document_does_not_shut_the_queue(store, experiment, key, va
     assert get(store)['state'] in (ERROR, RUNNING)  # refused here, or by the worker's own check
 
 
+def test_requests_have_their_indexes(store):
+    keys = [tuple(name for name, _ in each['key']) for each in
+            store.jobs.index_information().values()]
+    assert ('exp_key', 'state', 'tid') in keys  # reserve
+    assert ('state', 'tid') in keys  # reserve of any experiment
+
+
+def test_a_database_has_one_identity(store):
+    assert store.identity() == store.identity()
+    assert len(store.identity()) == 32
+
+
 def test_a_trial_number_exists_once(store, experiment, enqueue):
     errors = pytest.importorskip('pymongo.errors')
     with pytest.raises(errors.DuplicateKeyError):

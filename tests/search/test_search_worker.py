@@ -1,5 +1,7 @@
 """Worker processes against a real server, and what may happen to them."""
+import dataclasses
 import json
+import os
 import resource
 import signal
 import time
@@ -12,6 +14,8 @@ from chainer_kfac.search.documents import DONE, ERROR, NEW, RUNNING
 from chainer_kfac.search.errors import SearchError
 from chainer_kfac.search.progress import Pruned
 from chainer_kfac.search.spool import Spool
+from chainer_kfac.search.stopping import Stopping
+from chainer_kfac.training import Interrupted
 
 pytestmark = pytest.mark.mongo
 
@@ -56,14 +60,6 @@ def test_a_signal_gives_the_trial_back_at_once(nx, nx_store, begin, enqueue, sta
     assert trial['history'][0]['reason'] == signum.name
 
 
-def test_an_idle_worker_leaves_at_once(nx, nx_store, begin, start_worker, eventually):
-    begin(nx_store)
-    process = start_worker(nx.uri, '--exp-key', 'test')
-    eventually(lambda: nx_store.workers.find_one({'state': 'idle'}))
-    process.terminate()
-    assert process.wait(20) == 143
-
-
 def test_a_worker_of_a_search_leaves_when_it_is_done(nx, nx_store, begin, enqueue, start_worker,
                                                      eventually):
     process = start_worker(nx.uri, '--exp-key', 'test', '--until-done')
@@ -81,25 +77,27 @@ def test_until_done_needs_an_experiment(capsys):
     assert '--exp-key' in capsys.readouterr().err
 
 
-def test_a_time_limit_ends_the_trial_in_time(nx, nx_store, begin, enqueue, start_worker):
+def test_a_time_limit_ends_the_trial_in_time(nx_store, begin, enqueue, tmp_path):
     enqueue(nx_store, begin(nx_store, settings={'epochs': 2, 'seconds': 60}), 1)
     begun = time.monotonic()
-    process = start_worker(nx.uri, '--time-limit', '0:04')
-    assert process.wait(30) == 0, process.log.read_text()
-    assert time.monotonic() - begun < 15
+    stopping = Stopping(begun + 1.5)
+    with stopping.listening():
+        worker.Worker(nx_store, tmp_path, stopping=stopping).run()
+    assert 1.5 < time.monotonic() - begun < 15
+    assert stopping.exit_code == 0
     (trial,) = trials(nx_store)
     assert (trial['state'], trial['history'][0]['reason']) == (NEW, 'time limit')
 
 
-def test_no_trial_is_begun_that_would_not_fit(nx, nx_store, begin, enqueue, start_worker):
+def test_no_trial_is_begun_that_would_not_fit(nx_store, begin, enqueue, tmp_path):
     experiment = begin(nx_store, settings={'seconds': 0.1})
     enqueue(nx_store, experiment, 2)
     claim = lease.Claim.of(lease.reserve(nx_store, 'other', 'test'))
     lease.finish(nx_store, claim, DONE, {'status': 'ok', 'loss': 1.0, 'seconds': 500.0}, [])
-    process = start_worker(nx.uri, '--exp-key', 'test', '--time-limit', '5:00')
-    assert process.wait(30) == 0
-    assert 'no trial is begun any more' in process.log.read_text()
-    assert trials(nx_store)[1]['attempt'] == 0
+    for left, attempts in ((300, 0), (900, 1)):
+        stopping = Stopping(time.monotonic() + left)
+        worker.Worker(nx_store, tmp_path, 'test', 1, stopping).run()
+        assert trials(nx_store)[1]['attempt'] == attempts
 
 
 def test_killed_workers_trial_is_evaluated_by_another(nx, nx_store, begin, enqueue, start_worker,
@@ -116,36 +114,36 @@ def test_killed_workers_trial_is_evaluated_by_another(nx, nx_store, begin, enque
     assert (first['attempt'], first['history'][0]['reason']) == (2, 'silent')
 
 
-def test_a_nan_is_a_failed_trial(nx, nx_store, begin, start_worker):
+def test_a_nan_is_a_failed_trial(nx_store, begin, tmp_path):
     experiment = begin(nx_store, 'cliff')
     nx_store.jobs.insert_one(experiment.new_trial(0, {'x': 500.0}, 'given'))
-    assert start_worker(nx.uri, '--max-trials', 1).wait(60) == 0
+    worker.Worker(nx_store, tmp_path, max_trials=1).run()
     (trial,) = trials(nx_store)
     assert trial['state'] == DONE  # and so seen by every reader of hyperopt's states
     assert (trial['result']['status'], trial['result']['reason']) == ('fail', 'diverged')
     assert 'loss' not in trial['result']
 
 
-def test_hostile_trials_are_refused_and_the_rest_goes_on(nx, nx_store, begin, enqueue,
-                                                         start_worker):
+def test_hostile_trials_are_refused_and_the_rest_goes_on(nx_store, begin, enqueue, tmp_path):
     experiment = begin(nx_store)
     enqueue(nx_store, experiment, 5)
+    nx_store.jobs.insert_many([  # what others have left behind is looked at for times and curves
+        {**experiment.new_trial(99, {'x': 1.0, 'y': 1.0}, 'x'), 'state': DONE, 'result': 'x'},
+        {'exp_key': 'test', 'tid': 100, 'state': DONE}])
     for tid, change in enumerate([
             {'misc.vals.x': ['__import__("os").system("true")']}, {'misc.vals.y': [1e300]},
             {'misc.cmd': ['registered', 'os.system', 'x']}, {'exp_key': '../../etc'}]):
         nx_store.jobs.update_one({'tid': tid}, {'$set': change})
-    process = start_worker(nx.uri, '--max-trials', 1)
-    assert process.wait(60) == 0, process.log.read_text()
-    states = [(trial['state'], trial['result'].get('reason')) for trial in trials(nx_store)]
+    worker.Worker(nx_store, tmp_path, max_trials=1, stopping=Stopping(time.monotonic() + 60)).run()
+    states = [(trial['state'], trial['result'].get('reason')) for trial in trials(nx_store)[:5]]
     assert states == [(ERROR, 'refused')] * 4 + [(DONE, None)]
 
 
-def test_another_version_is_told_apart(nx, nx_store, begin, enqueue, start_worker):
+def test_another_version_is_told_apart(nx_store, begin, enqueue, tmp_path):
     enqueue(nx_store, begin(nx_store), 1)
     nx_store.experiments.update_one({}, {'$set': {'version': '9.9'}})
-    process = start_worker(nx.uri)
-    assert process.wait(60) == 2
-    assert '9.9' in process.log.read_text()
+    with pytest.raises(SearchError, match='9.9'):
+        worker.Worker(nx_store, tmp_path).run()
     assert trials(nx_store)[0]['state'] == NEW
 
 
@@ -281,6 +279,8 @@ def test_a_lost_lease_ends_the_evaluation_not_the_worker(nx_store, begin, enqueu
     eventually(lambda: 'had gone to another worker' in process.log.read_text())
     eventually(lambda: nx_store.workers.find_one({'state': 'idle'}))
     assert process.poll() is None
+    process.terminate()
+    assert process.wait(20) == 143  # an idle worker leaves at once
 
 
 def test_pruning_uses_the_others_curves(nx_store, begin, enqueue, tmp_path):
@@ -299,7 +299,8 @@ def test_pruning_uses_the_others_curves(nx_store, begin, enqueue, tmp_path):
 
 def test_spool_names_a_damaged_file_and_goes_on(tmp_path, caplog):
     claim = lease.Claim('5f' * 12, 'e', 3, 'w', 1)
-    spool = Spool(tmp_path)
+    spool = Spool(tmp_path, 'here')
+    Spool(tmp_path, 'elsewhere').put(dataclasses.replace(claim, tid=4), DONE, {'loss': 0.5}, [])
     good = spool.put(claim, DONE, {'status': 'ok', 'loss': 0.5}, [])
     (tmp_path / 'bad.json').write_text('{')
     (tmp_path / 'odd.json').write_text('{"id": "x"}')
@@ -310,6 +311,46 @@ def test_spool_names_a_damaged_file_and_goes_on(tmp_path, caplog):
     assert 'odd.json' in caplog.text
 
 
+def test_results_for_another_database_are_left_to_its_workers(store, begin, enqueue, tmp_path):
+    claim = lease.Claim('5f' * 12, 'e', 3, 'w', 1)
+    left = Spool(tmp_path / 'search' / 'spool', 'another').put(claim, DONE, {'loss': 0.5}, [])
+    gone = Spool(left.parent, store.identity()).put(dataclasses.replace(claim, tid=4), DONE, {}, [])
+    enqueue(store, begin(store), 1)
+    worker.Worker(store, tmp_path, max_trials=1).run()
+    assert left.exists()
+    assert not gone.exists()
+
+
+def test_a_trial_is_held_while_its_images_are_loaded(nx_store, begin, enqueue, tmp_path,
+                                                     monkeypatch):
+    enqueue(nx_store, begin(nx_store, lease=2.0), 1)
+    sweeper = lease.Sweeper(nx_store)
+    sweeper._connected_since -= 1000
+
+    def slow(settings):
+        time.sleep(2.5)
+        assert sweeper.sweep('test', 2.0, 3) == 0
+
+    monkeypatch.setattr(objectives.find('branin'), 'data', slow)
+    worker.Worker(nx_store, tmp_path, max_trials=1).run()
+    (trial,) = trials(nx_store)
+    assert (trial['state'], trial['attempt']) == (DONE, 1)
+
+
+def test_a_warning_of_the_batch_system_is_not_taken_for_our_own_signal():
+    """Our own went to a training run, which had taken over the signals."""
+    stopping = Stopping()
+    with stopping.listening():
+        for_training = signal.signal(signal.SIGUSR1, lambda *_: None)
+        stopping.end_trial('lease lost')
+        signal.signal(signal.SIGUSR1, for_training)
+        stopping.note(Interrupted(signal.SIGUSR1, 'x'))
+        assert stopping.reason is None
+        stopping.trial_reason = None
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert stopping.reason == 'SIGUSR1'
+
+
 @pytest.mark.parametrize(('error', 'kind'), [
     (Pruned('median'), evaluation.OK), (MemoryError(), evaluation.CRASHED),
     (OSError(28, 'No space left on device'), evaluation.BROKEN), (KeyboardInterrupt(),
@@ -317,7 +358,6 @@ def test_spool_names_a_damaged_file_and_goes_on(tmp_path, caplog):
 def test_what_an_evaluation_may_come_to(error, kind, monkeypatch, tmp_path):
     from chainer_kfac.communicators.ranks import Alone
     from chainer_kfac.search.progress import Progress
-    from chainer_kfac.search.stopping import Stopping
 
     def evaluate(values, settings, progress):
         progress.report(1, 0.5)
