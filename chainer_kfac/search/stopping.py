@@ -24,7 +24,7 @@ class Stopping:
         parent (int or None): number of the driver that started this worker, which is not to go on
             for long without it.
         alone (bool): whether this process evaluates by itself. The ranks of an MPI job can only end
-            together, at the next report.
+            together: after an update of ``training.run``, or at the next report.
 
     Attributes:
         reason (str or None): why the worker is to end.
@@ -94,13 +94,14 @@ class Stopping:
     def note(self, interrupt: KeyboardInterrupt) -> None:
         """Take in what ``training.run`` raised after a signal that it had received itself."""
         signum = getattr(interrupt, 'signum', None)
-        if self.trial_reason is None and self.reason is None:
+        if signum == signal.SIGUSR1 and self._ours:
+            self._ours -= 1
+        elif self.trial_reason is None and self.reason is None:
             self._note(signal.SIGINT if signum is None else signum)
 
     def _interrupt(self):
-        if self.alone:
-            self._ours += 1
-            os.kill(os.getpid(), signal.SIGUSR1)
+        self._ours += 1
+        os.kill(os.getpid(), signal.SIGUSR1)
 
     def _receive(self, signum, frame):
         if signum == signal.SIGUSR1 and self._ours:

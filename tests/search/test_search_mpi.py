@@ -29,9 +29,8 @@ sys.exit(main(['worker', *sys.argv[1:]]))
 """
 
 
-@pytest.mark.parametrize('prune', ['none', 'both'])
-def test_ranks_evaluate_together(nx, nx_store, begin, mpirun, tmp_path, prune):
-    experiment = begin(nx_store, settings={'epochs': 10}, prune=prune)
+def test_ranks_evaluate_and_prune_together(nx, nx_store, begin, mpirun, tmp_path):
+    experiment = begin(nx_store, settings={'epochs': 10})
     for tid in range(7):
         nx_store.jobs.insert_one(experiment.new_trial(tid, {'x': 3.0 + tid / 2, 'y': 9.0}, 'x'))
     program = tmp_path / 'program.py'
@@ -41,7 +40,7 @@ def test_ranks_evaluate_together(nx, nx_store, begin, mpirun, tmp_path, prune):
     assert done.returncode == 0, done.stderr
     trials = sorted(nx_store.jobs.find(), key=lambda trial: trial['tid'])
     assert [trial['state'] for trial in trials] == [DONE] * 7
-    assert bool(trials[6]['result']['pruned']) == (prune == 'both')
+    assert trials[6]['result']['pruned'] is not None
     assert nx_store.workers.count_documents({}) == 1
 
 
@@ -52,26 +51,42 @@ def test_no_server_ends_all_ranks(mpirun):
     assert 'no MongoDB server answers' in done.stderr
 
 
-def test_a_time_limit_ends_all_ranks(nx, nx_store, begin, enqueue, mpirun, tmp_path):
-    enqueue(nx_store, begin(nx_store, settings={'epochs': 40, 'seconds': 60}), 1)
-    done = mpirun(2, '-m', 'chainer_kfac', 'worker', '--time-limit', '0:05', '--root', tmp_path,
-                  timeout=90, CHAINER_KFAC_MONGO=nx.uri)
-    assert done.returncode == 0, done.stderr
-    assert nx_store.jobs.find_one()['state'] == NEW
+@pytest.fixture
+def train(nx, nx_store, mpirun, tmp_path):
+    """``train(settings, *options)``: two ranks of a worker, and one trial of training.
+
+    Returns the finished process, the trial and its folder.
+    """
+    def start(settings, *arguments):
+        experiment = experiments.begin(
+            nx_store, 'test', 'train',
+            {'optimizer': 'momentum_sgd', 'dataset': 'digits', 'seed': 0, **settings},
+            space.Space((space.Dimension('lr', 'loguniform', 1e-4, 1.0),)),
+            options.search(trials=1))
+        nx_store.jobs.insert_one(experiment.new_trial(0, {'lr': 0.01}, 'x'))
+        done = mpirun(2, '-m', 'chainer_kfac', 'worker', *arguments, '--device', '-1', '--root',
+                      tmp_path, CHAINER_KFAC_MONGO=nx.uri, OMP_NUM_THREADS='1')
+        folder = tmp_path / 'search/test/trials-{}/0000'.format(experiment.uid)
+        return done, nx_store.jobs.find_one(), folder
+
+    return start
 
 
-def test_ranks_train_a_trial_together(nx, nx_store, mpirun, tmp_path):
-    settings = {'optimizer': 'momentum_sgd', 'batch_size': 32, 'epochs': 2, 'dataset': 'digits',
-                'train_size': 64, 'test_size': 32, 'seed': 0}
-    experiment = experiments.begin(
-        nx_store, 'test', 'train', settings,
-        space.Space((space.Dimension('lr', 'loguniform', 1e-4, 1.0),)), options.search(trials=1))
-    nx_store.jobs.insert_one(experiment.new_trial(0, {'lr': 0.01}, 'x'))
-    done = mpirun(2, '-m', 'chainer_kfac', 'worker', '--max-trials', 1, '--device', '-1', '--root',
-                  tmp_path, CHAINER_KFAC_MONGO=nx.uri, OMP_NUM_THREADS='1')
+def test_a_time_limit_ends_all_ranks_in_the_middle_of_an_epoch(train):
+    done, trial, folder = train({'batch_size': 2, 'epochs': 50, 'train_size': 1000,
+                                 'test_size': 32}, '--time-limit', '0:15')
     assert done.returncode == 0, done.stderr
-    trial = nx_store.jobs.find_one()
+    assert (trial['state'], trial['history'][0]['reason']) == (NEW, 'time limit')
+    (snapshot,) = folder.glob('snapshot_iter_*')
+    assert int(snapshot.name.rpartition('_')[2]) % 500 != 0
+
+
+def test_ranks_train_a_trial_together(train):
+    done, trial, folder = train({'batch_size': 32, 'epochs': 2, 'train_size': 64, 'test_size': 32},
+                                '--max-trials', 1)
+    assert done.returncode == 0, done.stderr
     assert trial['state'] == DONE
     assert trial['result']['status'] == 'ok', trial['result']
-    folder = tmp_path / 'search/test/trials-{}/0000'.format(experiment.uid)
-    assert json.loads((folder / 'result.json').read_text())['ranks'] == 2
+    record = json.loads((folder / 'result.json').read_text())
+    assert record['ranks'] == 2
+    assert trial['result']['loss'] == 1 - record['best_val_acc']
