@@ -4,6 +4,7 @@ A worker trusts nothing that it reads: names are looked up here, values must be 
 inside the space of their experiment. docs/search.md lists the keys.
 """
 import dataclasses
+import datetime
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ import chainer_kfac
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.search import objectives
 from chainer_kfac.search.errors import RefusedTrial, SearchError
+from chainer_kfac.search.pruning import RULES
 from chainer_kfac.search.space import Space
 
 FORMAT = 1
@@ -89,6 +91,7 @@ class Experiment:
             if not isinstance(document.get(key), str) or not _WORD.fullmatch(document[key]):
                 raise RefusedTrial('{}: {} must be a word, got {!r:.60}'.format(
                     place, key, document.get(key)))
+        _check_search(search, place)
         data = document.get('data')
         if data is not None and not (isinstance(data, str) and _WORD.fullmatch(data)):
             raise RefusedTrial('{}: data must be a digest, got {!r:.60}'.format(place, data))
@@ -166,16 +169,21 @@ class Experiment:
             self.values(trial)
         except RefusedTrial:
             return False
-        result, history, curve = (trial.get(key) for key in ('result', 'history', 'curve'))
+        result, last = trial.get('result'), trial.get('last') or {}
         counters = [trial.get(key, 0) for key in ('tid', 'attempt', 'setbacks')]
         if not all(type(each) is int and each >= 0 for each in counters):
             return False
-        if trial.get('state') not in (NEW, RUNNING, DONE, ERROR) or not isinstance(result, Mapping):
+        if trial.get('state') not in (NEW, RUNNING, DONE, ERROR):
             return False
+        for part, keys in ((result, ('epochs', 'seconds')), (last, ('epoch', 'loss'))):
+            if not isinstance(part, Mapping) or not all(
+                    part.get(key) is None or _is_number(part[key]) for key in keys):
+                return False
         if result.get('status') == 'ok' and not _is_number(result.get('loss')):
             return False
-        return all(part is None or isinstance(part, list)
-                   and all(isinstance(each, Mapping) for each in part) for part in (history, curve))
+        return (_are_mappings(trial.get('curve')) and _are_mappings(trial.get('history'))
+                and all(_has_times(each, 'start', 'end') for each in trial.get('history') or ())
+                and _has_times(trial, 'book_time', 'refresh_time', 'end_time'))
 
 
 def check_exp_key(name: Any) -> str:
@@ -198,6 +206,29 @@ def check_plain(name: Any, value: Any, place: str) -> None:
         return
     raise RefusedTrial('{}: {} must be a number, a word, true, false or null, got {!r:.60}'.format(
         place, name, value))
+
+
+def _check_search(search, place):
+    """What a worker needs of the options of a search."""
+    for key, lowest in (('trials', 1), ('setbacks', 0)):
+        if type(search.get(key)) is not int or search[key] < lowest:
+            raise RefusedTrial('{}: {} must be a whole number from {}, got {!r:.60}'.format(
+                place, key, lowest, search.get(key)))
+    if not _is_number(search.get('lease')) or search['lease'] <= 0:
+        raise RefusedTrial('{}: lease must be a number of seconds, got {!r:.60}'.format(
+            place, search.get('lease')))
+    if search.get('prune') not in RULES:
+        raise RefusedTrial('{}: prune must be one of {}, got {!r:.60}'.format(
+            place, ', '.join(RULES), search.get('prune')))
+
+
+def _are_mappings(part):
+    return part is None or isinstance(part, list) and all(
+        isinstance(each, Mapping) for each in part)
+
+
+def _has_times(part, *keys):
+    return all(part.get(key) is None or isinstance(part[key], datetime.datetime) for key in keys)
 
 
 def _is_number(value):

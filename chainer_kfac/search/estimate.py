@@ -31,5 +31,6 @@ class Durations:
     def _others(self):
         found = self._store.jobs.find(self._query, projection=['result'], limit=RECENT,
                                       sort=[('tid', -1)])
-        seconds = [trial['result'].get('seconds') for trial in found]
+        seconds = [trial['result'].get('seconds') for trial in found
+                   if isinstance(trial.get('result'), dict)]
         return [each for each in seconds if isinstance(each, (int, float))]

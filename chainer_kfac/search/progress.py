@@ -134,7 +134,7 @@ class Rivals:
         query = {**self._query, 'tid': {'$gte': self._first_unknown}}
         for trial in self._store.jobs.find(query, projection=['tid', 'curve', 'state']):
             if trial['tid'] not in self._known:
-                self._known[trial['tid']] = (losses(trial['curve'])
+                self._known[trial['tid']] = (losses(trial.get('curve'))
                                              if trial['state'] == DONE else [])
         while self._first_unknown in self._known:
             self._first_unknown += 1

@@ -107,7 +107,9 @@ def test_a_trial_of_another_protocol_is_refused():
     ('tid', 'x'), ('tid', -1), ('tid', None), ('state', 9), ('state', 'x'), ('result', 'x'),
     ('result', None), ('result', {'status': 'ok', 'loss': 'x'}), ('curve', 'x'), ('curve', [1]),
     ('result', {'status': 'ok'}), ('history', [1]), ('history', {}),
-    ('result', {'status': 'ok', 'loss': float('nan')})])
+    ('result', {'status': 'ok', 'loss': float('nan')}), ('last', [1]), ('last', {'loss': 'x'}),
+    ('result', {'status': 'new', 'epochs': '3'}), ('result', {'status': 'new', 'seconds': [1]}),
+    ('book_time', 'today'), ('end_time', 7), ('history', [{'start': 'x'}])])
 def test_an_unsound_trial_is_left_out(key, value):
     trial = {**experiment().new_trial(0, RAW, 'given'), key: value}
     assert not experiment().is_sound(trial)
@@ -139,7 +141,9 @@ def test_hostile_settings_are_refused(key, value):
     ('_id', '.hidden'), ('format', 2), ('format', None), ('settings', None), ('settings', []),
     ('search', 'x'), ('space', None), ('space', []), ('space', [{}] * 100), ('objective', 'os'),
     ('objective', None), ('objective', ['train']), ('uid', '../x'), ('uid', None), ('data', 7),
-    ('data', '../x'), ('version', None)])
+    ('data', '../x'), ('version', None), ('search', {}), ('search', {**SEARCH, 'trials': 'x'}),
+    ('search', {**SEARCH, 'lease': 0}), ('search', {**SEARCH, 'lease': None}),
+    ('search', {**SEARCH, 'setbacks': -1}), ('search', {**SEARCH, 'prune': 'all'})])
 def test_a_hostile_experiment_is_refused(key, value):
     with pytest.raises(RefusedTrial):
         documents.Experiment.from_document({**experiment().document(), key: value})
