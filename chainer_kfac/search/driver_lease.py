@@ -39,7 +39,8 @@ class DriverLease:
             self._store.drivers.insert_one({'exp_key': self._exp_key, 'owner': None, 'term': 0})
         held = self._store.drivers.find_one({'exp_key': self._exp_key})
         silence = self._silence(held)
-        if held['owner'] is not None and silence <= SECONDS and not _is_dead(held['owner']):
+        if (held['owner'] not in (None, self._owner)  # its own where an answer was lost
+                and silence <= SECONDS and not _is_dead(held['owner'])):
             raise SearchError(
                 'experiment {} has a driver already: {}, heard {:.0f} s ago; end it, or wait '
                 '{:.0f} s if it is dead; more workers may join at any time'.format(

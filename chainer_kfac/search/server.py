@@ -105,6 +105,9 @@ class EmbeddedServer:
         data = self.folder / kind
         data.mkdir(exist_ok=True)
         if kind == 'mongod':
+            if shutil.which('mongod') is None:
+                raise ServerError('the database in {} was begun with mongod, which is not on the '
+                                  'PATH: put it there, or take another --root'.format(self.folder))
             command = ['mongod', '--dbpath', data, '--port', str(port), '--bind_ip', '127.0.0.1']
         else:
             require('nx_27017', 'a search without --mongo')

@@ -11,6 +11,7 @@ import pytest
 from chainer_kfac.search import (
     driver_lease,
     experiments,
+    lease,
     objectives,
     options,
     results,
@@ -18,7 +19,7 @@ from chainer_kfac.search import (
     space,
 )
 from chainer_kfac.search.driver import Driver
-from chainer_kfac.search.errors import SearchError
+from chainer_kfac.search.errors import SearchError, ServerError
 from chainer_kfac.search.found import Found
 from chainer_kfac.search.local_workers import LocalWorkers
 from chainer_kfac.search.observed import Observed
@@ -106,6 +107,7 @@ def test_a_second_driver_is_refused_and_a_dead_one_replaced(nx_store, begin, mon
     begin(nx_store)
     first, second = (driver_lease.DriverLease(nx_store, 'test') for _ in range(2))
     first.acquire()
+    first.acquire()  # sent again, because the answer was lost
     with pytest.raises(SearchError, match='has a driver already'):
         second.acquire()
     first.release()
@@ -134,6 +136,18 @@ def test_another_search_of_the_same_name_is_refused(nx_store, begin):
         with pytest.raises(SearchError, match=said):
             begin(nx_store, **change)
     assert nx_store.experiments.find_one()['search']['trials'] == 99
+
+
+def test_an_experiment_is_deleted_with_its_trials_unless_they_run(nx_store, begin, enqueue):
+    enqueue(nx_store, begin(nx_store), 2)
+    enqueue(nx_store, begin(nx_store, exp_key='other'), 1)
+    claim = lease.Claim.of(lease.reserve(nx_store, 'w', 'test'))
+    with pytest.raises(SearchError, match='has running trials'):
+        experiments.delete(nx_store, 'test')
+    lease.release(nx_store, claim, 'x', [])
+    assert experiments.delete(nx_store, 'test') == 2
+    assert experiments.names(nx_store) == ['other']
+    assert [trial['exp_key'] for trial in nx_store.jobs.find()] == ['other']
 
 
 @pytest.mark.parametrize(('key', 'value'), [
@@ -180,6 +194,33 @@ def test_a_stranger_at_the_port_is_not_taken_for_our_server(tmp_path, own_server
     assert own_server.process.poll() is None
 
 
+MONGOD = '''#!{python}
+import os, sys
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+os.execv(sys.executable, [sys.executable, '-m', 'secantus', '--standalone', '--cache-size', '64M',
+                          '--host', given['--bind_ip'], '--port', given['--port'],
+                          '--storage-path', given['--dbpath']])
+'''
+
+
+def test_mongod_is_used_where_it_is_on_the_path(tmp_path, monkeypatch):
+    program = tmp_path / 'bin' / 'mongod'
+    program.parent.mkdir()
+    program.write_text(MONGOD.format(python=sys.executable))
+    program.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv('PATH', str(program.parent), prepend=os.pathsep)
+        with EmbeddedServer(tmp_path / 'server') as server:
+            store = Store.open(server.address)
+            store.jobs.insert_one({'a': 1})
+            store.close()
+    assert not _runs(tmp_path)
+    assert list((tmp_path / 'server' / 'mongod').iterdir())
+    assert not (tmp_path / 'server' / 'nx').exists()
+    with pytest.raises(ServerError, match='begun with mongod'), EmbeddedServer(tmp_path / 'server'):
+        pass
+
+
 def _runs(folder):
     out = subprocess.run(['ps', 'ax', '-o', 'args'], capture_output=True, text=True, check=True)
     return str(folder) in out.stdout
@@ -203,6 +244,7 @@ def test_local_workers_are_replaced_and_end_with_the_driver(tmp_path):
 
         observed = Driver(store, experiment, workers, revive=revive, show=show).run()
         assert len(killed) == 1
+        assert 'attempt' in (tmp_path / 'search/test/logs/worker-0.log').read_text()
         assert observed.ended == 5
         assert all(trial['result']['loss'] == objectives.find('branin').loss(
             **results.values(experiment, trial)) for trial in observed.trials)
