@@ -74,6 +74,12 @@ class Server:
 
 
 @pytest.fixture(scope='session')
+def server_type():
+    """`Server`, for the modules that share one with options of their own."""
+    return Server
+
+
+@pytest.fixture(scope='session')
 def nx(tmp_path_factory):
     """The embedded server, shared by all tests that do not end it."""
     server = Server('nx', tmp_path_factory.mktemp('nx')).start()

@@ -3,12 +3,15 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from hyperopt import fmin, hp, mongoexp, tpe
 
 from chainer_kfac.search.errors import SearchError
 from chainer_kfac.search.mongo_trials import MongoJobs, MongoTrials
+from chainer_kfac.search.stopping import Stopping
+from chainer_kfac.search.worker import Worker
 
 pytestmark = pytest.mark.mongo
 
@@ -39,20 +42,18 @@ PROGRAM = textwrap.dedent('''
         return {'loss': (x - 1) ** 2, 'status': 'ok', 'attachments': {'note': b'n'}}
 
     trials = MongoTrials(sys.argv[1], exp_key='documented', allow_pickled_code=True)
-    best = fmin(square, hp.uniform('x', -2, 2), algo=tpe.suggest, max_evals=6, trials=trials,
+    best = fmin(square, hp.uniform('x', -2, 2), algo=tpe.suggest, max_evals=4, trials=trials,
                 max_queue_len=2, rstate=np.random.default_rng(0), show_progressbar=False)
-    assert len(trials) == 6
+    assert len(trials) == 4
     assert trials.trial_attachments(trials.trials[0])['note'] == b'n'
     print(best['x'])
 ''')
 
 
-@pytest.mark.parametrize('kind', ['nx', 'secantus'])
-def test_the_documented_call(kind, request, start_worker):
-    server = request.getfixturevalue(kind)
-    worker = start_worker(server.uri, '--exp-key', 'documented', '--allow-pickled-code',
-                          '--max-trials', 6)
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', PROGRAM, server.uri], timeout=120,
+def test_the_documented_call(nx, nx_store, start_worker):
+    worker = start_worker(nx.uri, '--exp-key', 'documented', '--allow-pickled-code',
+                          '--max-trials', 4)
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', PROGRAM, nx.uri], timeout=120,
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + worker.log.read_text()
     assert -2 <= float(done.stdout.split()[-1]) <= 2
@@ -67,16 +68,29 @@ def test_refused_without_consent_here(jobs):
     assert list(trials.attachments) == []
 
 
-def test_not_even_looked_at_without_consent_of_the_worker(nx_store, nx, start_worker, eventually):
+def test_not_even_looked_at_without_consent_of_the_worker(nx_store, tmp_path):
     trials = MongoTrials(MongoJobs.of(nx_store), 'e', allow_pickled_code=True)
     trials.attachments['FMinIter_Domain'] = pickle.dumps(sys.exit)
     cmd = ('domain_attachment', 'FMinIter_Domain')
     trials.insert_trial_docs([{**document(0), 'misc': {**document(0)['misc'], 'cmd': cmd}}])
-    process = start_worker(nx.uri, '--exp-key', 'e')
-    eventually(lambda: nx_store.workers.find_one({'state': 'idle'}))
-    process.terminate()
-    process.wait(20)
+    worker = Worker(nx_store, tmp_path, 'e', stopping=Stopping(time.monotonic() + 1))
+    worker.run()
+    assert nx_store.workers.find_one()['state'] == 'gone'
     assert nx_store.jobs.find_one()['state'] == 0
+
+
+def test_a_worker_always_finds_the_function_while_it_is_replaced(trials, monkeypatch):
+    trials.attachments['FMinIter_Domain'] = b'old'
+    delete, found = type(trials.handle.gfs).delete, []
+
+    def watched(gfs, file_id):
+        found.append(trials.attachments['FMinIter_Domain'])
+        delete(gfs, file_id)
+
+    monkeypatch.setattr(type(trials.handle.gfs), 'delete', watched)
+    trials.attachments['FMinIter_Domain'] = b'new'
+    assert found == [b'new']
+    assert trials.attachments['FMinIter_Domain'] == b'new'
 
 
 def test_exp_key_is_required(jobs):

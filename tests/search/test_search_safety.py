@@ -1,19 +1,29 @@
 """Passwords, TLS, roles and servers of the wrong kind: a real server that has them."""
 import datetime
+import pathlib
+import re
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
+import types
 
 import bson
+import dns.name
+import dns.resolver
 import pymongo
 import pytest
+from pymongo import monitoring
 
-from chainer_kfac.search import address, connection, lease
+from chainer_kfac.search import address, connection, lease, objectives
 from chainer_kfac.search.documents import DONE
 from chainer_kfac.search.errors import ServerError
+from chainer_kfac.search.found import Found
+from chainer_kfac.search.stopping import Stopping
 from chainer_kfac.search.store import Store
+from chainer_kfac.search.worker import Worker
 
 pytestmark = pytest.mark.mongo
 
@@ -21,17 +31,27 @@ SECRET = 'p@ss/w:rd %'
 QUICK = 'serverSelectionTimeoutMS=1500'
 
 
-@pytest.fixture
-def locked(make_server):
-    """A server that wants a password; its users: ``driver`` and ``reader``."""
-    server = make_server('secantus')
+@pytest.fixture(scope='module')
+def shared_lock(server_type, tmp_path_factory):
+    server = server_type('secantus', tmp_path_factory.mktemp('server')).start()
     with pymongo.MongoClient(server.uri) as client:
         for user, role in (('driver', 'readWrite'), ('reader', 'read')):
             client.kfac_test.command('createUser', user, pwd=SECRET,
                                      roles=[{'role': role, 'db': 'kfac_test'}])
     server.stop()
     server.start('--auth')
-    return server
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def locked(shared_lock):
+    """A server that wants a password; its users: ``driver`` and ``reader``."""
+    store = Store.open(at(shared_lock, 'driver', SECRET))
+    for name in store.database.list_collection_names():
+        store.database[name].delete_many({})
+    store.close()
+    return shared_lock
 
 
 @pytest.fixture
@@ -67,17 +87,21 @@ def test_the_right_password_works_from_a_worker_process_and_is_nowhere_to_be_see
 
 
 @pytest.mark.parametrize(('user', 'password'), [('driver', 'wrong'), ('nobody', SECRET)])
-def test_a_wrong_password_is_one_sentence(locked, user, password, start_worker):
+def test_a_wrong_password_is_one_sentence(locked, user, password):
     with pytest.raises(ServerError) as caught:
         Store.open(at(locked, user, password))
     assert 'refuses the user name or the password' in str(caught.value)
     assert password not in str(caught.value)
-    process = start_worker(at(locked, user, None).uri, CHAINER_KFAC_MONGO_PASSWORD=password)
+
+
+def test_a_worker_with_a_wrong_password_ends_with_one_sentence(locked, start_worker):
+    process = start_worker(at(locked, 'driver', None).uri, CHAINER_KFAC_MONGO_PASSWORD='hunter2')
     assert process.wait(60) == 2
     said = process.log.read_text().strip()
     assert said.startswith('chainer-kfac worker: ')
+    assert 'refuses the user name or the password' in said
     assert '\n' not in said
-    assert password not in said
+    assert 'hunter2' not in said
 
 
 def test_no_password_where_one_is_wanted(locked):
@@ -85,10 +109,81 @@ def test_no_password_where_one_is_wanted(locked):
         Store.open(address.Address(locked.uri + '?' + QUICK))
 
 
-def test_a_user_who_may_only_read_is_told_which_role_is_missing(locked):
+def test_a_user_who_may_only_read_sees_results_and_is_told_which_role_is_missing(locked, begin):
     store = Store.open(at(locked, 'reader', SECRET))
     with pytest.raises(ServerError, match='does not let this user do that.*role'):
         connection.lasting(store.create_indexes, store.address)
+    begin(Store.open(at(locked, 'driver', SECRET)))
+    assert '0 of 4 trials ended' in Found.load(store, 'test').status()[0]
+
+
+class Requests(monitoring.CommandListener):
+    """What has been done to which collection, in the words of MongoDB's privileges."""
+
+    def __init__(self):
+        self.actions = set()
+
+    def started(self, event):
+        name, command = event.command_name, event.command
+        action = {'count': 'find', 'aggregate': 'find', 'delete': 'remove'}.get(name, name)
+        if isinstance(command.get(name), str):
+            self.actions.add((command[name], action))
+        if any(each.get('upsert') for each in command.get('updates', ())):
+            self.actions.add((command[name], 'insert'))
+
+    def succeeded(self, event):
+        pass
+
+    failed = succeeded
+
+
+def test_a_worker_needs_no_more_than_the_documented_role(nx_store, begin, enqueue, tmp_path,
+                                                         monkeypatch):
+    requests = Requests()
+    monkeypatch.setitem(connection._DEFAULTS, 'event_listeners', [requests])
+    monkeypatch.setattr(objectives.find('branin'), 'data', lambda settings: 'images')
+    enqueue(nx_store, begin(nx_store, trials=3), 3)
+    late = lease.Claim.of(lease.reserve(nx_store, 'late', 'test'))
+    lease.release(nx_store, late, 'x', [])
+    nx_store.jobs.update_one({'tid': 1}, {'$set': {'misc.vals.x': ['hostile']}})
+    store = Store.open(nx_store.address)
+    worker = Worker(store, tmp_path, 'test', stopping=Stopping(time.monotonic() + 60),
+                    until_done=True)
+    worker.run()
+    worker._sweeper._connected_since -= 1000
+    worker._sweeper.sweep('test', 2.0, 3)
+    assert lease.finish(store, late, DONE, {'status': 'ok', 'loss': 1.0}, []) == 'duplicate'
+    store.close()
+    page = pathlib.Path(__file__).parents[2] / 'docs' / 'search.md'
+    granted = {(collection, action) for collection, actions in re.findall(
+        r"resource: c\('(\w+)'\), actions: \[(.*?)\]", page.read_text())
+        for action in re.findall(r'\w+', actions)}
+    assert ('duplicates', 'insert') in requests.actions
+    assert ('experiments', 'update') in requests.actions
+    assert requests.actions <= granted
+
+
+def test_an_srv_address_leads_to_its_server(nx_store, monkeypatch):
+    """With a name service of our own: two answers, for the name and for the host it names."""
+    port = int(nx_store.address.uri.rpartition(':')[2].partition('/')[0])
+    record = types.SimpleNamespace(port=port, priority=0, weight=0, ttl=60, target=dns.name.
+                                   from_text('h.db.example.org'))
+
+    def resolve(name, kind, **more):
+        if str(kind).upper() != 'SRV':
+            raise dns.resolver.NoAnswer
+        return Answer([record])
+
+    class Answer(list):
+        rrset = types.SimpleNamespace(ttl=60)
+
+    plain = socket.getaddrinfo
+    monkeypatch.setattr(dns.resolver, 'resolve', resolve)
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda host, *more, **options: plain(
+        '127.0.0.1' if host == 'h.db.example.org' else host, *more, **options))
+    store = Store.open(address.parse('mongodb+srv://db.example.org/kfac_test?tls=false'))
+    assert store.identity() == nx_store.identity()
+    store.close()
 
 
 @pytest.fixture(scope='module')
@@ -109,10 +204,12 @@ def certificates(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def encrypted(make_server, certificates):
-    return make_server('secantus', '--tls-cert-file', certificates / 'cert.pem',
-                       '--tls-key-file', certificates / 'key.pem')
+@pytest.fixture(scope='module')
+def encrypted(server_type, certificates):
+    server = server_type('secantus', certificates, '--tls-cert-file', certificates / 'cert.pem',
+                         '--tls-key-file', certificates / 'key.pem').start()
+    yield server
+    server.stop()
 
 
 def test_tls_is_used_and_checked(encrypted, certificates, begin, enqueue, start_worker):

@@ -1,6 +1,7 @@
 """The objective ``train``: the same run that ``chainer-kfac train`` makes."""
 import signal
 
+import bson
 import pytest
 
 from chainer_kfac.communicators.ranks import Alone
@@ -85,6 +86,13 @@ def test_values_are_checked(change):
 def test_the_images_have_a_digest():
     assert len(objectives.find('train').data(SETTINGS)) >= 16
     assert RunConfig(optimizer='adam', epochs=1, lr=1e-3).dataset == 'cifar10'
+
+
+def test_the_longest_curve_fits_into_a_document(tmp_path):
+    told = progress(tmp_path)
+    result = Train().evaluate(VALUES, {**SETTINGS, 'epochs': 1}, told)
+    most = objectives.train._LARGEST['epochs']
+    assert len(bson.encode({'result': result, 'curve': told.curve * most})) < 16e6
 
 
 @pytest.mark.mongo
