@@ -43,10 +43,17 @@ def run(out: str, rounds: int = 10, tflops: float = 10.0) -> dict:
               'rates': {name: rates._asdict() for name, rates in kinds.items()},
               'predicted': list(predictions(kinds))}
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    Path(out + '.json').write_text(json.dumps(result, indent=1) + '\n')
+    Path(out + '.json').write_text(_text(result))
     Path(out + '.md').write_text(report.markdown(result))
     figure.draw(result, out + '.png')
     return result
+
+
+def _text(result):
+    """JSON with a line for each prediction."""
+    lines = ',\n  '.join(json.dumps(entry) for entry in result['predicted'])
+    rest = json.dumps({**result, 'predicted': []}, indent=1)
+    return rest.replace('"predicted": []', '"predicted": [\n  {}]'.format(lines)) + '\n'
 
 
 def predictions(kinds: dict[str, Rates]):

@@ -3,7 +3,6 @@
 ``mpirun -n N python -m benchmarks.scaling.steps BATCH ROUNDS``: BATCH is that of all ranks.
 """
 import json
-import statistics
 import sys
 import time
 
@@ -31,7 +30,7 @@ def optimizers(communicator):
 
 
 def measure(ranks, batch, rounds):
-    """name -> seconds of a step, the median, and bytes of one, of this rank."""
+    """name -> seconds of the fastest step, and bytes of one, of this rank."""
     random = np.random.RandomState(0)
     x = random.standard_normal((batch, 3, 28, 28)).astype(np.float32)
     t = random.randint(10, size=batch).astype(np.int32)
@@ -51,7 +50,7 @@ def measure(ranks, batch, rounds):
             if i >= 2:
                 times.append(ranks.largest([time.perf_counter() - start])[0])
         sent = 0 if traffic is None else sum(traffic.bytes.values()) - before
-        found[name] = {'seconds': statistics.median(times), 'bytes': sent}
+        found[name] = {'seconds': min(times), 'bytes': sent}
     return found
 
 
