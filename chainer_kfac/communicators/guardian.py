@@ -1,10 +1,10 @@
 """A small process beside each rank that ends the whole run when a rank dies or stops answering.
 
 The guardians of all ranks are connected to that of rank 0. Each sends a beat every second while
-its rank is neither gone nor stopped; a rank that computes for long beats on. (A thread of the rank
-could not: SciPy's LAPACK holds Python's lock for as long as it takes.) When a rank is lost, rank
-0's guardian names it, and each guardian kills its own rank: the lost one's first, so that the
-launcher blames the right one.
+its rank is neither gone nor stopped nor without its launcher; one that computes for long beats on.
+(A thread of the rank could not: SciPy's LAPACK holds Python's lock for as long as it takes.) When a
+rank is lost, rank 0's guardian names it, and each guardian kills its own rank: the lost one's
+first, so that the launcher blames the right one.
 
 Time that a guardian was not running itself does not count: a job that is suspended as a whole is
 not lost.
@@ -83,6 +83,7 @@ class Guardian:
         self._rank, self._names, self._token = rank, names, token
         self._silence = silence
         self._parent = os.getppid()
+        self._launcher = status(self._parent)[1]
         self._stopped = 0.0
         self._peers = []
         self._listener = None
@@ -168,7 +169,10 @@ class Guardian:
     def _age(self, passed):
         if os.getppid() != self._parent:  # where a fork of the rank holds its end of the pipe
             raise self._own('has died')
-        self._stopped = self._stopped + passed if is_stopped(self._parent) else 0.0
+        state, launcher = status(self._parent)
+        if launcher != self._launcher:  # killed, it leaves the ranks behind
+            raise self._own('has lost its launcher')
+        self._stopped = self._stopped + passed if state in ('T', 't') else 0.0
         words = 'has not answered for {:.0f} seconds'.format(self._silence)
         if self._rank == 0 and self._stopped > self._silence:
             raise self._own(words)
@@ -189,22 +193,27 @@ class Guardian:
             for peer in self._peers:
                 peer.write('lost ' + json.dumps([lost, words]))
         if speak:
-            print('chainer-kfac: {} {}: all ranks end; what is in the run directory is whole, and '
-                  'the same command goes on from its last snapshot'.format(
-                      self._names[lost], words), file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # who read it may be gone
+                print('chainer-kfac: {} {}: all ranks end; what is in the run directory is whole, '
+                      'and the same command goes on from its last snapshot'.format(
+                          self._names[lost], words), file=sys.stderr, flush=True)
         if lost != self._rank:
             time.sleep(MERCY)
         if os.getppid() == self._parent:
             os.kill(self._parent, signal.SIGKILL)
 
 
-def is_stopped(process):
-    """Whether a process is stopped, by a signal or a debugger; False where that is not known."""
+def status(process):
+    """The state letter of a process and the number of its parent; ('', 0) where that is unknown.
+
+    'T' and 't' are stopped, by a signal and by a debugger.
+    """
     try:
         with open('/proc/{}/stat'.format(process), 'rb') as stream:
-            return stream.read().rpartition(b')')[2].split()[0] in b'Tt'
+            state, parent = stream.read().rpartition(b')')[2].split()[:2]
     except OSError:
-        return False
+        return '', 0
+    return state.decode(), int(parent)
 
 
 def addresses():

@@ -1,5 +1,6 @@
 """Runs on several ranks, in real MPI jobs: the same results, and one end for all."""
 import json
+import pathlib
 import re
 import signal
 import time
@@ -182,3 +183,23 @@ def assert_refused(done, words):
     said = [line for line in done.stderr.splitlines() if line.startswith('chainer-kfac')]
     assert len(said) == 1, done.stderr
     assert re.search(words, said[0]), said[0]
+
+
+def test_ranks_end_with_their_launcher(mpirun, tmp_path):
+    """An mpirun that is killed leaves its ranks behind; they must not train on for ever."""
+    program = tmp_path / 'program.py'
+    program.write_text(
+        'import os, signal, subprocess, sys, time\n'
+        'from chainer_kfac.communicators.world import joined\n'
+        'with joined() as ranks:\n'
+        '    open(sys.argv[1] + str(ranks.rank), "w").write(str(os.getpid()))\n'
+        '    ranks.bcast(None)\n'
+        '    if ranks.rank == 1:\n'
+        '        os.kill(os.getppid(), signal.SIGKILL)\n'
+        '    time.sleep(120)\n')
+    assert mpirun(2, program, tmp_path / 'pid').returncode == -signal.SIGKILL
+    ranks = [int((tmp_path / 'pid{}'.format(rank)).read_text()) for rank in range(2)]
+    until = time.monotonic() + SECONDS
+    while any(pathlib.Path('/proc', str(each)).exists() for each in ranks):
+        assert time.monotonic() < until
+        time.sleep(0.2)
