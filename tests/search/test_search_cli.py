@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -109,11 +110,23 @@ def test_delete_asks_and_deletes(tmp_path):
 
 @pytest.mark.slow
 def test_a_search_from_nothing_to_a_tuned_cell(tmp_path):
-    """The one command: database, worker, trials, report; then the cell for table1."""
-    done = run_process(
-        tmp_path / 'runs', '--optimizer', 'momentum_sgd', '--batch', '64', '--trials', '2',
-        '--profile', 'smoke', '--dataset', 'digits', 'train_size=64', 'test_size=32',
-        'min_updates=1')
+    """The one command: database, worker, trials, report; ended once, and typed again."""
+    command = ['--optimizer', 'momentum_sgd', '--batch', '64', '--trials', '2', '--profile',
+               'smoke', '--dataset', 'digits', 'train_size=64', 'test_size=32', 'min_updates=1']
+    with open(tmp_path / 'log', 'wb') as log:
+        first = subprocess.Popen(
+            [sys.executable, '-m', 'chainer_kfac', 'search', *command, '--root',
+             str(tmp_path / 'runs')], env={**os.environ, 'OMP_NUM_THREADS': '1'},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob('worker-0.log')) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.terminate()
+    assert first.wait(60) == 143
+    said = (tmp_path / 'log').read_text()
+    assert 'join with: chainer-kfac worker --mongo mongodb://127.0.0.1:' in said
+    assert said.endswith('stopped by SIGTERM; the same command goes on from there\n')
+    done = run_process(tmp_path / 'runs', *command)
     assert done.returncode == 0, done.stderr
     assert ' of momentum_sgd-bs64-smoke-digits' in done.stdout
     assert '2 of 2 trials ended' in done.stderr

@@ -1,9 +1,11 @@
 """Results, exports, the cell that was found, and the page about it."""
 import csv
 import html.parser
+import io
 import json
 import re
 import subprocess
+import types
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from chainer_kfac.search import export, results, space, tuned
 from chainer_kfac.search.documents import DONE, ERROR, NEW, RUNNING, Experiment
 from chainer_kfac.search.errors import SearchError
 from chainer_kfac.search.found import Found
+from chainer_kfac.search.live import Live
 from chainer_kfac.sweeps import plan, profiles
 
 SPACE = space.Space((space.Dimension('lr', 'loguniform', 1e-4, 1.0),
@@ -76,6 +79,28 @@ def test_counts_best_and_saving(found):
     assert '42 of 44 trials ended (38 with a loss, 4 failed), 1 running, 1 waiting' in status
     assert '3 diverged, 1 lost' in status
     assert 'attempts that were begun again: 1' in status
+
+
+def test_the_live_table_on_a_terminal_and_in_a_file(found):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    observed, ended = types.SimpleNamespace(trials=found.trials), found.trials[4:5]
+    terminal, file = Terminal(), io.StringIO()
+    live = Live(found.experiment, terminal)
+    live(observed, ended)
+    first, summary, best, running = terminal.getvalue().splitlines()
+    assert first.startswith('[42/44] trial 4: loss ')
+    assert 'pruned (median) after 4 of 20 epochs' in first
+    assert summary.startswith('e: 42/44 ended (8 pruned, 4 failed), 1 running, 1 waiting; best 0.3')
+    assert summary.endswith(' left')
+    assert best.split()[:2] == ['best', str(results.best(found.trials)['tid'])]
+    assert running.split()[:2] == ['running', '42']
+    live.close()
+    assert terminal.getvalue().endswith('\x1b[3F\x1b[J')
+    Live(found.experiment, file)(observed, ended)
+    assert file.getvalue() == first + '\n'
 
 
 def test_no_best_is_an_error(found):
