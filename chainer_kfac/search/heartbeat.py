@@ -45,6 +45,7 @@ class Heartbeat:
     def _run(self):
         deadline = self._stopping.deadline
         next_beat = time.monotonic() + self._every
+        held = True
         while True:
             wake = min(next_beat, deadline or next_beat)
             if self._over.wait(max(0.0, wake - time.monotonic())):
@@ -54,8 +55,8 @@ class Heartbeat:
                 deadline = None
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + self._every
-                if not self._beat():
-                    return
+                held = held and self._beat()
+                self._stopping.remind()
 
     def _beat(self):
         try:

@@ -42,6 +42,8 @@ class Stopping:
         self.signum = None
         self._interruptible = False
         self._ours = 0  # signals that this process has sent to itself
+        self._listening = False
+        self._told = False  # whether a training run that has the signals got one of these
 
     @property
     def exit_code(self) -> int:
@@ -53,9 +55,11 @@ class Stopping:
         """Take the signals for the block. For the main thread only."""
         old = {each: signal.signal(each, self._receive) for each in SIGNALS
                if signal.getsignal(each) != signal.SIG_IGN}  # as nohup sets it
+        self._listening = signal.SIGUSR1 in old
         try:
             yield
         finally:
+            self._listening = False
             for each, handler in old.items():
                 signal.signal(each, handler)
 
@@ -94,12 +98,25 @@ class Stopping:
     def note(self, interrupt: KeyboardInterrupt) -> None:
         """Take in what ``training.run`` raised after a signal that it had received itself."""
         signum = getattr(interrupt, 'signum', None)
+        self._told = False
         if signum == signal.SIGUSR1 and self._ours:
             self._ours -= 1
         elif self.trial_reason is None and self.reason is None:
             self._note(signal.SIGINT if signum is None else signum)
 
+    def remind(self) -> None:
+        """Tell a training run that took over the signals after one had come. For any thread.
+
+        Once only: it takes a second one to mean that there is no time for a snapshot.
+        """
+        if (self.reason or self.trial_reason) and self._is_training() and not self._told:
+            self._interrupt()
+
+    def _is_training(self):
+        return self._listening and signal.getsignal(signal.SIGUSR1) != self._receive
+
     def _interrupt(self):
+        self._told = self._is_training()
         self._ours += 1
         os.kill(os.getpid(), signal.SIGUSR1)
 

@@ -62,7 +62,7 @@ def train(nx, nx_store, mpirun, tmp_path):
             nx_store, 'test', 'train',
             {'optimizer': 'momentum_sgd', 'dataset': 'digits', 'seed': 0, **settings},
             space.Space((space.Dimension('lr', 'loguniform', 1e-4, 1.0),)),
-            options.search(trials=1))
+            options.search(trials=1, lease=6))
         if nx_store.jobs.find_one() is None:
             nx_store.jobs.insert_one(experiment.new_trial(0, {'lr': 0.01}, 'x'))
         done = mpirun(2, '-m', 'chainer_kfac', 'worker', *arguments, '--device', '-1', '--root',

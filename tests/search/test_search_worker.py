@@ -351,6 +351,20 @@ def test_a_warning_of_the_batch_system_is_not_taken_for_our_own_signal():
     assert stopping.reason == 'SIGUSR1'
 
 
+def test_training_that_began_after_the_signal_hears_of_it_once():
+    stopping, heard = Stopping(alone=False), []
+    with stopping.listening():
+        os.kill(os.getpid(), signal.SIGTERM)  # while the images were being loaded
+        stopping.remind()
+        ours = signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+        for _ in range(3):
+            stopping.remind()
+        signal.signal(signal.SIGUSR1, ours)
+        stopping.note(Interrupted(signal.SIGUSR1, 'x'))
+    assert heard == [1]
+    assert (stopping.reason, stopping.exit_code) == ('SIGTERM', 143)
+
+
 @pytest.mark.parametrize(('error', 'kind'), [
     (Pruned('median'), evaluation.OK), (MemoryError(), evaluation.CRASHED),
     (OSError(28, 'No space left on device'), evaluation.BROKEN), (KeyboardInterrupt(),
