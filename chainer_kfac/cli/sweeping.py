@@ -1,11 +1,16 @@
 """What the commands that train a sweep have in common: their flags, and from those to the runs."""
+from __future__ import annotations
+
 import argparse
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chainer_kfac.sweeps.cells import Cell
 
 from chainer_kfac.exceptions import ConfigError
-from chainer_kfac.sweeps.cells import Cell
 
 logger = logging.getLogger(__name__)
 
