@@ -94,7 +94,7 @@ def test_no_run_directory_and_another_root_are_refused(write_run, promote, tmp_p
 def write_search(tmp_path):
     """``write_search(trials)`` exports a search, of which so many of its four trials have ended."""
     pytest.importorskip('pymongo')
-    from chainer_kfac.search import export, space
+    from chainer_kfac.search import export, options, space
     from chainer_kfac.search.documents import DONE, Experiment
 
     def write(ended=4, loss=0.5):
@@ -102,7 +102,7 @@ def write_search(tmp_path):
             'optimizer': 'kfac', 'batch_size': 512, 'epochs': 5, 'select_on': 'holdout',
             'dataset': 'digits'},
             space.Space((space.Dimension('lr', 'loguniform', 1e-4, 1.0),)),
-            {'trials': 4, 'gamma': 0.25, 'prune': 'both'})
+            options.search(trials=4, gamma=0.25, prune='both'))
         trials = [experiment.new_trial(tid, {'lr': 0.01 * (tid + 1)}, 'tpe') for tid in range(4)]
         start = datetime.datetime(2026, 1, 1)
         for tid, trial in enumerate(trials[:ended]):
