@@ -7,10 +7,10 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from chainer_kfac.sweeps.cells import Cell
-
 from chainer_kfac.exceptions import ConfigError
+
+if TYPE_CHECKING:  # a command's help is given without importing the rooms
+    from chainer_kfac.sweeps.cells import Cell
 
 logger = logging.getLogger(__name__)
 

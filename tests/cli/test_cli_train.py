@@ -29,10 +29,12 @@ def test_flags_root_and_force(called, request_file):
     (config, path), options = called[0]
     assert (config.lr, config.seed) == (0.2, 3)
     assert path == pathlib.Path('elsewhere/train/custom/digits/kfac-bs128/seed3')
-    assert options.pop('comm').size == 1 and options == {'force': False}
+    assert options.pop('comm').size == 1
+    assert options == {'force': False}
     (config, path), options = called[1]
     assert path == pathlib.Path('runs/train/custom/digits/kfac-bs128-b/seed0')
-    assert options.pop('comm').size == 1 and options == {'force': True}
+    assert options.pop('comm').size == 1
+    assert options == {'force': True}
 
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [

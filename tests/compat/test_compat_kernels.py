@@ -36,8 +36,9 @@ HEADERS = ''.join('#include <cupy/{}>\n'.format(name) for name in (
 def constant_kernels():
     """``(module, line, arguments, keywords)`` of the elementwise kernels."""
     roots = [Path(package.__file__).parent for package in (chainer, chainer_kfac)]
-    for base, path in ((base, path) for base in roots for path in sorted(base.rglob('*.py'))):
-        name = '.'.join(path.relative_to(base.parent).with_suffix('').parts)
+    sources = [(root, path) for root in roots for path in sorted(root.rglob('*.py'))]
+    for root, path in sources:
+        name = '.'.join(path.relative_to(root.parent).with_suffix('').parts)
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith('cuda.elementwise'):
                 names = vars(importlib.import_module(name.removesuffix('.__init__')))
