@@ -1,5 +1,6 @@
 """``chainer-kfac study``: train each optimizer at batch sizes that double from 128 to 2048."""
 import argparse
+import pathlib
 
 from chainer_kfac.cli import sweeping
 from chainer_kfac.exceptions import ConfigError
@@ -40,8 +41,7 @@ def run(args):
     _refuse_variant(args.overrides)
     if not shows_only:
         return sweeping.train(args, cells.load, lambda *place: _tabulate(args, *place))
-    root = 'results' if args.source == 'results' else args.root
-    profile = None if args.profile == 'auto' else args.profile
+    root, profile = sweeping.shown(args)
     for place in runs.places(root, study.EXPERIMENTS, profile, args.dataset):
         read = study.collect if args.source == 'results' else _write
         print(study_text.summary(read(root, *place, args.hparams).table))
@@ -57,8 +57,6 @@ def _refuse_variant(overrides):
 
 def _tabulate(args, profile, dataset):
     """The tables of the study, and that of Table 1, whose runs some of them are."""
-    import pathlib
-
     from chainer_kfac.analysis import study, study_text, table1
 
     table1.write(pathlib.Path(args.root, table1.EXPERIMENT, profile, dataset))

@@ -64,6 +64,12 @@ def shows_only(args: argparse.Namespace) -> bool:
     return args.source == 'results' or args.collect
 
 
+def shown(args: argparse.Namespace) -> tuple[str, str | None]:
+    """The folder of the runs to show, and the profile if only one was asked for."""
+    root = 'results' if args.source == 'results' else args.root
+    return root, None if args.profile == 'auto' else args.profile
+
+
 def give_back_overrides(args: argparse.Namespace) -> None:
     """A key=value that follows --optimizer or --batch was taken for one more name or size."""
     for name in ('optimizer', 'batch'):

@@ -36,8 +36,7 @@ def run(args):
 
     if not sweeping.shows_only(args):
         return sweeping.train(args, plan.load, lambda *place: _tabulate(args.root, *place))
-    root = 'results' if args.source == 'results' else args.root
-    profile = None if args.profile == 'auto' else args.profile
+    root, profile = sweeping.shown(args)
     for folder in table1.folders(root, profile, args.dataset):
         table = table1.build(folder) if args.source == 'results' else table1.write(folder)
         print(table1_text.summary(table))

@@ -10,7 +10,7 @@ import chainer
 import numpy as np
 
 from chainer_kfac.communicators import wire
-from chainer_kfac.communicators.packing import split_evenly
+from chainer_kfac.communicators.packing import length_of, part_of, split_evenly
 from chainer_kfac.communicators.traffic import Traffic
 from chainer_kfac.linalg import Workspace
 
@@ -54,7 +54,7 @@ class KroneckerCommunicator:
         Returns:
             array, (counts[rank],): a view of ``buffer``.
         """
-        own = _part(buffer, counts, self.rank)
+        own = part_of(buffer, counts, self.rank)
         with self.traffic.clock(purpose):
             if self.size == 1:
                 return own
@@ -78,14 +78,14 @@ class KroneckerCommunicator:
                 return
             sizes = [wire.wire_size(count) for count in counts]
             words = self._words('gathered', sum(sizes), buffer)
-            wire.encode(_part(buffer, counts, self.rank), _part(words, sizes, self.rank))
+            wire.encode(part_of(buffer, counts, self.rank), part_of(words, sizes, self.rank))
             self._gather_parts(words, sizes)
             for rank in range(self.size):
-                wire.decode(_part(words, sizes, rank), _part(buffer, counts, rank))
+                wire.decode(part_of(words, sizes, rank), part_of(buffer, counts, rank))
 
     def all_reduce(self, buffer, purpose: str, *, half: bool = False) -> None:
         """Replace ``buffer`` by its sum over ranks; all ranks end with the same bits."""
-        counts = [part.stop - part.start for part in split_evenly(len(buffer), self.size)]
+        counts = [length_of(part) for part in split_evenly(len(buffer), self.size)]
         self.reduce_scatter(buffer, counts, purpose, half=half)
         self.all_gather(buffer, counts, purpose, half=half)
 
@@ -104,10 +104,11 @@ class KroneckerCommunicator:
             outgoing = self._words('sent', sum(sizes[0]), send)
             incoming = self._words('received', sum(sizes[1]), send)
             for rank in range(self.size):
-                wire.encode(_part(send, send_counts, rank), _part(outgoing, sizes[0], rank))
+                wire.encode(part_of(send, send_counts, rank), part_of(outgoing, sizes[0], rank))
             self._exchange_parts(outgoing, sizes[0], incoming, sizes[1])
             for rank in range(self.size):
-                wire.decode(_part(incoming, sizes[1], rank), _part(receive, receive_counts, rank))
+                wire.decode(part_of(incoming, sizes[1], rank),
+                            part_of(receive, receive_counts, rank))
 
     def numbers(self, values) -> np.ndarray:
         """A few numbers of every rank, by the host: (size, len(values)) float64."""
@@ -162,24 +163,11 @@ class KroneckerCommunicator:
         incoming = self._words('received', sum(mine), buffer)
         for rank in range(self.size):
             if rank != self.rank:
-                wire.encode(_part(buffer, counts, rank), _part(outgoing, sizes, rank))
+                wire.encode(part_of(buffer, counts, rank), part_of(outgoing, sizes, rank))
         self._exchange_parts(outgoing, sizes, incoming, mine)
         for rank in range(self.size):
             if rank != self.rank:
-                wire.decode(_part(incoming, mine, rank), own, add=True)
+                wire.decode(part_of(incoming, mine, rank), own, add=True)
 
     def _words(self, name, size, like):
         return self._scratch.take(name, (size,), np.uint16, chainer.backend.get_array_module(like))
-
-
-def starts_of(counts: Sequence[int]) -> list[int]:
-    """Where each part begins."""
-    starts = [0]
-    for count in counts[:-1]:
-        starts.append(starts[-1] + count)
-    return starts
-
-
-def _part(buffer, counts, rank):
-    start = sum(counts[:rank])
-    return buffer[start:start + counts[rank]]

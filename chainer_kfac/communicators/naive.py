@@ -3,7 +3,8 @@ import chainer
 import numpy as np
 from chainermn.communicators import naive_communicator
 
-from chainer_kfac.communicators.base import KroneckerCommunicator, starts_of
+from chainer_kfac.communicators.base import KroneckerCommunicator
+from chainer_kfac.communicators.packing import starts_of
 from chainer_kfac.compat import require
 
 MPI = require('mpi4py.MPI', 'a communicator between processes')

@@ -3,6 +3,7 @@
 A symmetric matrix takes n(n+1)/2 numbers: its upper triangle, row by row. A stack of them (groups
 of channels) is packed one after the other. Pure bookkeeping: it runs on NumPy and CuPy alike.
 """
+import itertools
 import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -50,7 +51,7 @@ class Layout:
     def __init__(self, parts: Sequence[Sequence[Item]]):
         self.parts = [list(part) for part in parts]
         self.counts = [sum(item.size for item in part) for part in self.parts]
-        self.starts = [sum(self.counts[:rank]) for rank in range(len(self.counts))]
+        self.starts = starts_of(self.counts)
         self.size = sum(self.counts)
         self._places = {}
         start = 0
@@ -63,7 +64,7 @@ class Layout:
 
     def part(self, buffer, rank: int):
         """The part of ``rank``: a view of ``buffer``, (size,)."""
-        return buffer[self.starts[rank]:self.starts[rank] + self.counts[rank]]
+        return part_of(buffer, self.counts, rank)
 
     def view(self, buffer, rank: int, key):
         """The numbers of one item: a flat view of ``buffer``."""
@@ -113,6 +114,22 @@ class Layout:
             for item in part:
                 total[item.purpose] = total.get(item.purpose, 0) + item.size * itemsize
         return total
+
+
+def starts_of(counts: Sequence[int]) -> list[int]:
+    """Where each part of a flat buffer begins."""
+    return list(itertools.accumulate(counts, initial=0))[:-1]
+
+
+def part_of(buffer, counts: Sequence[int], rank: int):
+    """The part of ``rank``, of ``counts[rank]`` numbers: a view of ``buffer``."""
+    start = sum(counts[:rank])
+    return buffer[start:start + counts[rank]]
+
+
+def length_of(piece: slice) -> int:
+    """How many numbers a piece with both ends has."""
+    return piece.stop - piece.start
 
 
 def split_evenly(length: int, parts: int) -> list[slice]:

@@ -9,8 +9,9 @@ import numpy as np
 from chainermn.communicators import pure_nccl_communicator
 from chainermn.communicators._communication_utility import _get_nccl_type_id
 
-from chainer_kfac.communicators.base import KroneckerCommunicator, starts_of
+from chainer_kfac.communicators.base import KroneckerCommunicator
 from chainer_kfac.communicators.naive import MPICollectives
+from chainer_kfac.communicators.packing import starts_of
 from chainer_kfac.compat import require
 
 nccl = require('cupy.cuda.nccl', 'communication between GPUs')

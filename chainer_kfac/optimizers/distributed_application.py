@@ -9,8 +9,7 @@ each member first computes its part: L = gy G_d^-1 and R = [x, 1] A_d^-1.
 """
 import chainer
 
-from chainer_kfac.communicators.base import starts_of
-from chainer_kfac.communicators.packing import Item, Layout, split_evenly
+from chainer_kfac.communicators.packing import Item, Layout, length_of, split_evenly, starts_of
 from chainer_kfac.fisher.factors import at_least_float32
 from chainer_kfac.fisher.sides import SampleSide, times_rows
 from chainer_kfac.linalg import cholesky_solve
@@ -53,7 +52,7 @@ def gather(optimizer, directions: dict) -> None:
     for share, arrays in directions.items():
         for i, array in enumerate(arrays):
             width = array.size // len(array)
-            counts = [_length(share.outputs_of(rank)) * width
+            counts = [length_of(share.outputs_of(rank)) * width
                       for rank in range(comm.size)]
             if array.size >= LARGE and share.is_shared:
                 comm.traffic.count('directions', array)
@@ -134,11 +133,11 @@ def _left_by_columns(share, side, matrix):
     rows = [share.outputs_of(rank) for rank in team.ranks]
     solved = side.left(matrix[:, columns[team.rank]])
     xp = chainer.backend.get_array_module(matrix)
-    height, width = _length(rows[team.rank]), _length(columns[team.rank])
+    height, width = length_of(rows[team.rank]), length_of(columns[team.rank])
     received = xp.empty(height * matrix.shape[1], solved.dtype)
-    counts = [height * _length(piece) for piece in columns]
+    counts = [height * length_of(piece) for piece in columns]
     team.comm.traffic.count('products', solved)
-    team.comm.exchange(solved.reshape(-1), [_length(piece) * width for piece in rows], received,
+    team.comm.exchange(solved.reshape(-1), [length_of(piece) * width for piece in rows], received,
                        counts, 'products')
     result = xp.empty((height, matrix.shape[1]), solved.dtype)
     for piece, count, start in zip(columns, counts, starts_of(counts), strict=True):
@@ -156,7 +155,7 @@ def _left_in_sample_space(share, side, matrix, mine):
     team, workspace = share.team_comm, share.block.workspace
     columns = split_evenly(matrix.shape[1], len(team.ranks))
     held = len(side.rows)
-    counts = [held * _length(piece) for piece in columns]
+    counts = [held * length_of(piece) for piece in columns]
     products = workspace.take('outputs products', (held * matrix.shape[1],), matrix.dtype, xp)
     parts = [products[start:start + count].reshape(held, -1)
              for start, count in zip(starts_of(counts), counts, strict=True)]
@@ -178,10 +177,6 @@ def _left_in_sample_space(share, side, matrix, mine):
     result -= matrix[mine]
     result /= -side.term
     return result
-
-
-def _length(piece):
-    return piece.stop - piece.start
 
 
 def _from_rows(optimizer, share, left, right):
@@ -216,7 +211,7 @@ def _gathered_rows(optimizer, shares):
         A, G = share.block.factors.sides[0]
         pieces = _pieces_of_batch(share, team)
         for place, piece in enumerate(pieces):
-            count = _length(piece)
+            count = length_of(piece)
             parts[place] += [Item((share.index, 'L'), (count, G.dim), purpose='rows'),
                              Item((share.index, 'R'), (count, A.dim), purpose='rows')]
         mine[share] = _part_of_rows(share, pieces[team.rank], team)
@@ -275,7 +270,7 @@ def _right(side, rows):
 def _latest(side, piece):
     """These of the newest batch's rows times F_d^-1: a part of `SampleSide.latest_right`."""
     xp = side.xp
-    count = piece.stop - piece.start
+    count = length_of(piece)
     unit = xp.zeros((len(side.rows), count), side.rows.dtype)
     start = side.latest.start + piece.start
     unit[start:start + count] = xp.eye(count, dtype=unit.dtype)

@@ -1,7 +1,7 @@
 """Running averages of a step, on the ranks that keep them."""
 import chainer
 
-from chainer_kfac.communicators.packing import split_evenly
+from chainer_kfac.communicators.packing import length_of, split_evenly
 from chainer_kfac.fisher.moving import move_matrix, move_window
 from chainer_kfac.optimizers.distributed_shares import Share, Team
 
@@ -36,6 +36,6 @@ def _divided(team: Team):
         xp.matmul(block[mine], rows.T, out=products[mine])
         team.comm.traffic.count('products', products)
         team.comm.all_gather(products.reshape(-1), [
-            (piece.stop - piece.start) * len(rows) for piece in pieces], 'products')
+            length_of(piece) * len(rows) for piece in pieces], 'products')
         return products
     return multiply

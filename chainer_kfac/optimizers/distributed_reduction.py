@@ -7,7 +7,7 @@ N and G with weights R s / N. Batches may be of different sizes.
 import chainer
 import numpy as np
 
-from chainer_kfac.communicators.packing import Item, Layout, cut_evenly
+from chainer_kfac.communicators.packing import Item, Layout, cut_evenly, length_of
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher.sides import join
 from chainer_kfac.linalg import symmetric_product
@@ -190,9 +190,11 @@ class Reduction:
                  for share, side in self._factors if share.owners[side] == rank]
         items += [Item(name, param.shape, purpose='gradients')
                   for name, (owner, param) in self._alone.items() if owner == rank]
-        items += [Item((name, piece.start), (piece.stop - piece.start,), purpose='gradients')
-                  for name, piece in self._pieces[rank]]
-        return items
+        return items + self._piece_items(rank)
+
+    def _piece_items(self, rank):
+        return [Item((name, piece.start), (length_of(piece),), purpose='gradients')
+                for name, piece in self._pieces[rank]]
 
     def run(self) -> None:
         """Collective. Leaves sums where they belong: in estimates and in ``param.grad``."""
@@ -236,8 +238,7 @@ class Reduction:
     def _share_together(self, buffer, xp):
         if not self._together:
             return
-        layout = Layout([[Item((name, piece.start), (piece.stop - piece.start,), purpose=
-                               'gradients') for name, piece in pieces] for pieces in self._pieces])
+        layout = Layout([self._piece_items(rank) for rank in range(self._comm.size)])
         shared = self._optimizer.scratch.take('shared', (layout.size,), buffer.dtype, xp)
         rank = self._comm.rank
         for name, piece in self._pieces[rank]:

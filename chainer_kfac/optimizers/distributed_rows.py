@@ -8,7 +8,7 @@ import chainer
 
 from chainer_kfac.communicators.packing import Item, Layout
 from chainer_kfac.fisher.estimate import Estimate
-from chainer_kfac.optimizers.distributed_shares import Share, rows_are_cheaper, wide_dtype
+from chainer_kfac.optimizers.distributed_shares import SIDES, Share, rows_are_cheaper, wide_dtype
 
 KINDS = ('x', 'gy', 'sampled')
 
@@ -50,10 +50,8 @@ def destinations(share: Share, kind: str, counts: list[int], is_due: bool,
 
 def choose_for_dense(share: Share, rows: int, size: int) -> None:
     """Decide for both factors whether a dense one is made of rows that its owner is sent."""
-    block = share.block
-    outputs = len(block.W.array)
-    widths = {'A': block.W.size // outputs + (block.b is not None), 'G': outputs}
-    share.sends_rows = {side: rows_are_cheaper(rows, dim, size) for side, dim in widths.items()}
+    share.sends_rows = {side: rows_are_cheaper(rows, share.shape_of(side)[-1], size)
+                        for side in SIDES}
 
 
 def gather(comm, wanted: list, scratch, half: bool) -> dict:

@@ -1,4 +1,6 @@
 """Whole state on every rank, whoever owns it: before a snapshot and after one was loaded."""
+import copy
+
 import chainer
 
 from chainer_kfac.fisher.sides import SampleSide
@@ -34,8 +36,7 @@ def _averages(average):
     """A running average as plain objects on the host."""
     on_host = chainer.get_device('@numpy')
     if is_window(average):
-        moved = _copy(average)
-        return average_to(on_host, moved)
+        return average_to(on_host, copy.copy(average))
     stack = average if average.ndim == 3 else average[None]
     return average.ndim, [on_host.send(pack_triangle(matrix)) for matrix in stack]
 
@@ -53,7 +54,7 @@ def _average(content):
 def _on_host(side_and_name, factors):
     """A side on the host; the rows of a window, which its average has, are left out."""
     side, name = side_and_name
-    moved = _copy(side)
+    moved = copy.copy(side)
     average = getattr(factors, name)
     if isinstance(side, SampleSide) and is_window(average):
         moved.rows = None
@@ -69,9 +70,3 @@ def _at_home(block, side, name):
         side.rows = average.rows
     side_to(block.W.device, side, average)
     return side
-
-
-def _copy(thing):
-    same = type(thing).__new__(type(thing))
-    same.__dict__.update(thing.__dict__)
-    return same
