@@ -1,4 +1,5 @@
 """A sweep goes on past failures, skips what is finished, and stops its children when told."""
+import functools
 import io
 import os
 import signal
@@ -135,7 +136,10 @@ def test_a_directory_of_another_configuration_is_a_failure_by_name(fake, make_sw
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_the_children_and_says_how_to_go_on(fake, make_sweep, number):
+def test_a_signal_stops_the_children_and_says_how_to_go_on(fake, make_sweep, number, request):
+    # A sweep leaves an ignored signal alone, and tests under nohup inherit that.
+    request.addfinalizer(functools.partial(
+        signal.signal, number, signal.signal(number, signal.default_int_handler)))
     fake.lives = 10**9
     sweep, output = make_sweep(3, jobs=2)
     before = signal.getsignal(number)
