@@ -4,6 +4,7 @@ The suite runs without a GPU, MPI or MongoDB: what needs one carries a marker an
 ``--no-skips-but-gpu`` turns every other skip into a failure of the run.
 """
 import importlib.util
+import logging
 import os
 import shutil
 import subprocess
@@ -95,6 +96,16 @@ def pytest_collection_modifyitems(items):
         for name, (met, reason) in needs.items():
             if item.get_closest_marker(name) and not met:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def logger_levels():
+    """What a command sets for its process is undone after the test that has called it."""
+    loggers = [logging.getLogger(name) for name in ('chainer_kfac', 'benchmarks')]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(params=['numpy', pytest.param('cupy', marks=pytest.mark.gpu)])

@@ -14,8 +14,6 @@ from chainer_kfac.communicators.naive import MPICollectives
 from chainer_kfac.communicators.packing import starts_of
 from chainer_kfac.compat import require
 
-nccl = require('cupy.cuda.nccl', 'communication between GPUs')
-
 
 class PureNcclCommunicator(MPICollectives, pure_nccl_communicator.PureNcclCommunicator):
     """ChainerMN's 'pure_nccl' communicator, for NumPy arrays too.
@@ -26,6 +24,7 @@ class PureNcclCommunicator(MPICollectives, pure_nccl_communicator.PureNcclCommun
     """
 
     def __init__(self, mpi_comm):
+        _nccl()  # names what is missing
         super().__init__(mpi_comm)
         self._prepare()
 
@@ -52,7 +51,7 @@ class PureNcclCommunicator(MPICollectives, pure_nccl_communicator.PureNcclCommun
             for root, (count, start) in enumerate(zip(counts, starts_of(counts), strict=True)):
                 if count:
                     self.nccl_comm.reduce(
-                        _at(buffer, start), _at(out, 0), count, _type(buffer), nccl.NCCL_SUM,
+                        _at(buffer, start), _at(out, 0), count, _type(buffer), _nccl().NCCL_SUM,
                         root, _stream())
 
     def _gather_parts(self, buffer, counts):
@@ -83,10 +82,14 @@ class PureNcclCommunicator(MPICollectives, pure_nccl_communicator.PureNcclCommun
 
 class _Group:
     def __enter__(self):
-        nccl.groupStart()
+        _nccl().groupStart()
 
     def __exit__(self, *_):
-        nccl.groupEnd()
+        _nccl().groupEnd()
+
+
+def _nccl():
+    return require('cupy.cuda.nccl', 'communication between GPUs')
 
 
 def _is_on_host(array):
@@ -99,7 +102,7 @@ def _at(array, start):
 
 def _type(array):
     # 16-bit words are only moved, never added.
-    return nccl.NCCL_FLOAT16 if array.dtype == np.uint16 else _get_nccl_type_id(array.dtype)
+    return _nccl().NCCL_FLOAT16 if array.dtype == np.uint16 else _get_nccl_type_id(array.dtype)
 
 
 def _stream():

@@ -17,7 +17,8 @@ warned='' told='' ended='' pid=''
 tell() {  # once: a second signal would end the command without a snapshot
     if [ -n "$pid" ] && [ -z "$told" ]; then
         told=1
-        kill -USR1 "$pid"
+        sleep 1  # a shell that was only just forked, to become the command, would lose it
+        kill -USR1 "$pid" 2>/dev/null || true  # it may have ended by now
     fi
 }
 trap 'warned=1; tell' USR1                      # the time is nearly up
