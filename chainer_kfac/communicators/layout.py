@@ -30,8 +30,7 @@ def check_nodes(promise: Promise, hosts: Sequence[str]) -> None:
     Raises:
         ConfigError: naming the nodes with their numbers of ranks.
     """
-    counts = collections.Counter(hosts)
-    found = tuple(sorted(counts.values(), reverse=True))
+    found = tuple(sorted(collections.Counter(hosts).values(), reverse=True))
     if promise.layout is not None and found != promise.layout:
         promised, by = _said(promise.layout), promise.layout_by
     elif promise.layout is None and promise.most is not None and found[0] > promise.most:
@@ -40,9 +39,17 @@ def check_nodes(promise: Promise, hosts: Sequence[str]) -> None:
         return
     raise ConfigError('the ranks of a node were to be {} ({}) and are {}: state them to the '
                       'launcher, as with srun --ntasks-per-node or mpirun --map-by ppr:N:node'
-                      .format(promised, by, ', '.join(
-                          '{} on {}'.format(count, host)
-                          for host, count in sorted(counts.items()))))
+                      .format(promised, by, _by_node(hosts)))
+
+
+def describe(hosts: Sequence[str]) -> str:
+    """Where the ranks are, in words: '3 ranks: 2 on n1, 1 on n2'."""
+    return '{} ranks: {}'.format(len(hosts), _by_node(hosts))
+
+
+def _by_node(hosts):
+    return ', '.join('{} on {}'.format(count, host)
+                     for host, count in sorted(collections.Counter(hosts).items()))
 
 
 def _said(layout):

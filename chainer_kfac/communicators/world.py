@@ -10,6 +10,8 @@ from chainer_kfac.communicators.ranks import Alone, Ranks, exit_code
 from chainer_kfac.compat import require
 from chainer_kfac.exceptions import ConfigError, KFACError
 
+logger = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
 def joined(environ: Mapping[str, str] = os.environ) -> Iterator[Alone | Ranks]:
@@ -43,6 +45,7 @@ def joined(environ: Mapping[str, str] = os.environ) -> Iterator[Alone | Ranks]:
     try:
         with ranks.unanimous():
             layout.check_nodes(promise, ranks.hosts)
+            logger.info('%s', layout.describe(ranks.hosts))
             agreement.agree(ranks, 'the version of', agreement.code(),
                             'install the same everywhere')
             threads.share(ranks)

@@ -28,6 +28,10 @@ from chainer_kfac.optimizers.kfac import KFAC, UnsafeUpdateError
 
 WIRE_DTYPES = (None, 'float32', 'float16')
 
+DIVIDED = {'reduce': 'reduce_over_ranks', 'update_factors': 'update_own_factors',
+           'update_inverses': 'update_own_inverses', 'precondition': 'precondition_together'}
+"""Phases of a step that several ranks divide, and the methods that do so."""
+
 
 class DistributedKFAC(KFAC):
     """`KFAC` of the batch of all ranks of a communicator.
@@ -73,7 +77,6 @@ class DistributedKFAC(KFAC):
             raise ConfigError('wire_dtype is {!r}; choose float32, float16 or None'.format(
                 wire_dtype))
         self.comm = comm
-        self.is_alone = comm.size == 1
         self.fraction = fraction
         self.half = wire_dtype == 'float16'
         self.packed = packed
@@ -81,12 +84,13 @@ class DistributedKFAC(KFAC):
         self.scratch = Workspace()
         self.phases = Traffic()
         self.team = None
+        self._divided = DIVIDED if comm.size > 1 else {}
         super().__init__(*args, **kwds)
 
     def _forget(self):
         super()._forget()
         self.shares = []
-        self._is_synchronised = False
+        self._is_synchronised = self.comm.size == 1
         self._is_whole = True
         self._survey = None
         self._early = None
@@ -96,7 +100,7 @@ class DistributedKFAC(KFAC):
     def update(self, lossfun: Callable | None = None, *args, **kwds) -> None:
         """As `KFAC.update`; at the first, all ranks take the parameters of rank 0."""
         if lossfun is not None:
-            if not self.is_alone and not self._is_synchronised:
+            if not self._is_synchronised:
                 give_initial_parameters(self.comm, self.target, lossfun, args, kwds)
                 self._is_synchronised = True
             with self.phases.clock('gradient'):
@@ -106,7 +110,7 @@ class DistributedKFAC(KFAC):
 
     def _prepare(self):
         super()._prepare()
-        if not self.is_alone and not self._is_synchronised:
+        if not self._is_synchronised:
             check_parameters(self.comm, self.target)
             self._is_synchronised = True
         if self._early is not None:
@@ -114,14 +118,10 @@ class DistributedKFAC(KFAC):
 
     def label_draws(self):
         """Numbers of which each rank takes those of its part of the batch."""
-        draws = super().label_draws()
-        return draws if self.is_alone else SharedDraws(self.comm, draws)
+        return SharedDraws(self.comm, super().label_draws())
 
     def plan(self, blocks) -> None:
         """Rank 0 chooses the paths, for the rows of all ranks."""
-        if self.is_alone:
-            super().plan(blocks)
-            return
         planning.plan_together(self.comm, self, blocks)
 
     def recorded(self, block, terms) -> None:
@@ -135,9 +135,9 @@ class DistributedKFAC(KFAC):
     # One step
 
     def run_phase(self, name: str) -> None:
-        """Run one phase of a step, with a clock."""
+        """Run one phase of a step, with a clock; divided where there are several ranks."""
         with self.phases.clock(name.replace('_', ' ')):
-            super().run_phase(name)
+            super().run_phase(self._divided.get(name, name))
 
     def observations(self) -> dict[str, float]:
         """Seconds of each phase since the last step, and what was sent, beside `KFAC`'s."""
@@ -149,10 +149,8 @@ class DistributedKFAC(KFAC):
         values['bytes'] = sum(bytes_.values())
         return {**super().observations(), **values}
 
-    def reduce(self) -> None:
+    def reduce_over_ranks(self) -> None:
         """Make gradients and estimates those of the batch of all ranks, where they are needed."""
-        if self.is_alone:
-            return
         self.reallocate_cleared_grads()
         self._release()
         survey = distributed_reduction.Survey(self.comm, self.blocks, self._terms)
@@ -183,19 +181,13 @@ class DistributedKFAC(KFAC):
         Raises:
             UnsafeUpdateError: on every rank, with the text of the first that failed.
         """
-        if self.is_alone:
-            super().agree(failure)
-            return
         failed = self.comm.numbers([failure is not None])[:, 0]
         if failed.any():
             first = int(failed.argmax())
             raise UnsafeUpdateError(self.comm.mpi_comm.bcast(failure, root=first))
 
-    def update_factors(self) -> None:
+    def update_own_factors(self) -> None:
         """Take the factors of all ranks into the running averages, each where it is kept."""
-        if self.is_alone:
-            super().update_factors()
-            return
         if not self.factors_due:
             return
         weight = weight_of_new(self.cov_ema_decay, self.ema_weighs)
@@ -211,11 +203,8 @@ class DistributedKFAC(KFAC):
         self._last_factors = self.t
         self.diagnostics['factor_updates'] += 1
 
-    def update_inverses(self) -> None:
+    def update_own_inverses(self) -> None:
         """Invert what is due, each factor on the rank that owns it."""
-        if self.is_alone:
-            super().update_inverses()
-            return
         due = self.inverses_due
         jobs = []
         for share in self.shares:
@@ -228,11 +217,8 @@ class DistributedKFAC(KFAC):
             self.comm, jobs, self.pi_type, self.use_cholesky, self.packed, self.scratch)
         self._count_recoveries([share.block.name for share, _ in jobs], recoveries, due)
 
-    def precondition(self) -> None:
+    def precondition_together(self) -> None:
         """Compute this rank's part of the preconditioned gradients, and gather the others'."""
-        if self.is_alone:
-            super().precondition()
-            return
         ready = [share for share in self.shares if share.has_inverses and share.mode != 'plain']
         for share in self.shares:
             if not share.has_inverses:
@@ -263,7 +249,7 @@ class DistributedKFAC(KFAC):
         Collective. After it, and until the next `update`, `serialize` does not communicate, so
         that one rank may write a snapshot alone; without it all ranks must call `serialize`.
         """
-        if self._is_whole or self.is_alone:
+        if self._is_whole:
             return
         for share in self.shares:
             if share.has_factors:
@@ -288,7 +274,7 @@ class DistributedKFAC(KFAC):
                 different on every rank.
         """
         loading = isinstance(serializer, chainer.serializer.Deserializer)
-        if not loading and not self.is_alone:
+        if not loading and self.comm.size > 1:
             if self._gradients.count:
                 raise ConfigError('a snapshot of several ranks must be taken between updates, not '
                                   'after micro-batch {} of {}'.format(

@@ -83,6 +83,10 @@ def test_where_the_ranks_are(promise, hosts, words):
         layout.check_nodes(promise, hosts)
 
 
+def test_the_layout_in_words():
+    assert layout.describe(['n2', 'n1', 'n2']) == '3 ranks: 1 on n1, 2 on n2'
+
+
 class Two(Alone):
     """Two ranks, of which the other one has something else."""
 

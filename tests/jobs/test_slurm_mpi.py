@@ -16,7 +16,7 @@ def test_two_nodes_give_the_log_of_one_process(kfac, slurm, launcher, fields):
     assert submitted.returncode == 0, submitted.stderr
     assert kfac('train', config, '--root', 'alone').returncode == 0
     assert slurm.wait(kfac.job(), 400) == ['COMPLETED'], kfac.logs()
-    assert ' 2 ranks on' in kfac.logs()
+    assert '2 ranks: 1 on n1, 1 on n2\n' in kfac.logs()
     assert ' NodeList=n[1-2]\n' in slurm.run('scontrol', 'show', 'job', kfac.job()).stdout
     together, alone = _log(kfac, 'runs'), _log(kfac, 'alone')
     assert [entry['iteration'] for entry in together] == [entry['iteration'] for entry in alone]

@@ -100,6 +100,7 @@ def test_four_ranks_then_two_then_one(alone, launch, tmp_path):
     first = launch(4, 'SIGTERM@5/2', run)
     assert first.returncode == 128 + signal.SIGTERM, first.stderr
     assert first.stderr.count('interrupted at iteration 5, snapshot saved in') == 1
+    assert re.search(r'(?s)^4 ranks: 4 on \S+\n.* epochs of .*, 4 ranks on ', first.stderr, re.M)
     second = launch(2, 'SIGUSR1@12/0', run)
     assert second.returncode == 128 + signal.SIGUSR1, second.stderr
     assert 'resuming from {}'.format(path(run, tmp_path) / 'snapshot_iter_5') in second.stderr

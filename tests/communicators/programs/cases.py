@@ -59,17 +59,34 @@ CASES = {
     'all ranks': _case(spread={'fraction': 1.0}),
     'all ranks, float32': _case(dtype='float32', spread={'fraction': 1.0}),
     'unpacked': _case(spread={'packed': False, 'fraction': 1.0}),
+    'one rank a layer, unpacked, overlap, intervals': _case(
+        spread={'fraction': 0.0, 'packed': False, 'overlap': True}, factor_update_interval=2,
+        inverse_update_interval=3),
+    'one rank a layer, micro-batches': _case(acc_iters=2, spread={'fraction': 0.0}),
+    'one rank a layer, overlap, intervals, float32': _case(
+        dtype='float32', spread={'fraction': 0.0, 'overlap': True}, inverse_update_interval=2),
+    'half of the ranks, unpacked, overlap, intervals': _case(
+        spread={'fraction': 0.5, 'packed': False, 'overlap': True}, factor_update_interval=3),
+    'half of the ranks, micro-batches, unpacked, float32': _case(
+        dtype='float32', acc_iters=2, spread={'fraction': 0.5, 'packed': False}),
     'fewer layers than ranks': _case(net=Narrow),
+    'fewer layers than ranks, one rank a layer': _case(net=Narrow, spread={'fraction': 0.0}),
     'rows': _case(spread={'fraction': 1.0}, **ROWS),
     'rows, float32': _case(dtype='float32', spread={'fraction': 1.0}, **ROWS),
     'rows, weight decay': _case(spread={'fraction': 1.0}, hooks=[WeightDecay(0.01)], **ROWS),
     'rows, one rank a layer': _case(spread={'fraction': 0.0}, hooks=[WeightDecay(0.01)], **ROWS),
     'rows, half': _case(spread={'fraction': 0.5}, **ROWS),
+    'rows, half, micro-batches, unpacked': _case(
+        acc_iters=2, spread={'fraction': 0.5, 'packed': False}, **ROWS),
+    'rows, overlap, one rank a layer, float32': _case(
+        dtype='float32', spread={'fraction': 0.0, 'overlap': True}, **ROWS),
     'thin, intervals': _case(paths='thin', factor_update_interval=2, inverse_update_interval=4,
                              cov_ema_decay=0.9, ema_weighs='old', spread={'fraction': 1.0}),
     'thin, one rank a layer': _case(paths='thin', inverse_update_interval=3,
                                     hooks=[WeightDecay(0.01)], spread={'fraction': 0.0}),
     'thin, half': _case(paths='thin', spread={'fraction': 0.5}, hooks=[WeightDecay(0.01)]),
+    'thin, overlap, unpacked, float32': _case(
+        dtype='float32', paths='thin', spread={'fraction': 1.0, 'packed': False, 'overlap': True}),
     'solve': _case(paths='solve', spread={'fraction': 1.0}),
     'general inverse': _case(use_cholesky=False, spread={'fraction': 1.0}),
     'micro-batches': _case(acc_iters=2),
@@ -87,6 +104,8 @@ CASES = {
     'loss scale': _case(loss_scale=64.0),
     # A number on the wire is off by 2^-11 of itself; errors of ten steps add up.
     'float16 on the wire': _case(0.02, spread={'wire_dtype': 'float16', 'fraction': 1.0}),
+    'float16 on the wire, overlap, one rank a layer': _case(
+        0.02, spread={'wire_dtype': 'float16', 'fraction': 0.0, 'overlap': True}),
 }
 
 
