@@ -69,7 +69,9 @@ def run(args):
     with world.joined() as ranks:
         from chainer_kfac.search import worker  # after the threads of a rank are set
         from chainer_kfac.search.stopping import Stopping
+        from chainer_kfac.training import device
 
+        device.of_rank(args.device, ranks)  # refused once, and not trial after trial
         stopping = Stopping(deadline, args.parent, alone=ranks.size == 1)
         with stopping.listening():
             if ranks.rank != 0:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from chainer_kfac.exceptions import KFACError
 from chainer_kfac.sweeps import failure
 from chainer_kfac.sweeps.console import Console
+from chainer_kfac.training import device
 from chainer_kfac.training import run as train
 from chainer_kfac.training.config import RunConfig
 from chainer_kfac.training.extensions.stop import Interrupted
@@ -39,8 +40,11 @@ class SharedSweep:
         """Train what is not finished.
 
         Raises:
+            ConfigError: before the first run, if the ranks cannot have the GPUs that they want.
             Interrupted: after a signal to any rank.
         """
+        for wanted in dict.fromkeys(config.device for config, _ in self._runs):
+            device.of_rank(wanted, self._ranks)
         for config, directory in self._runs:
             try:
                 self._ranks.first(_clear, directory)
