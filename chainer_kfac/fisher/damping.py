@@ -7,6 +7,7 @@ import chainer
 import numpy as np
 
 from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.linalg import is_on_host
 
 PI_TYPES = ('tracenorm', 'none')
 
@@ -31,7 +32,7 @@ def pi(trace_A, dim_A, trace_G, dim_G, pi_type='tracenorm'):
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         ratio = xp.asarray(trace_A, np.float64) / xp.asarray(trace_G, np.float64) * (dim_G / dim_A)
         root = xp.where(xp.isfinite(ratio) & (ratio > 0), xp.sqrt(ratio), 1.0)
-    return float(root) if xp is np else root
+    return float(root) if is_on_host(root) else root
 
 
 def pi_of(A, G, pi_type='tracenorm'):

@@ -18,13 +18,17 @@ import chainer
 
 from chainer_kfac.fisher.factors import at_least_float32
 from chainer_kfac.fisher.state import serialize_array
+from chainer_kfac.linalg import Later, is_on_host
 
 
 class Batch(NamedTuple):
-    """What one backward pass averaged over, and what its loss was multiplied by."""
+    """What one backward pass averaged over, and what its loss was multiplied by.
+
+    ``terms`` may still be on the device.
+    """
 
     examples: int
-    terms: float
+    terms: float | Later
     loss_scale: float = 1.0
 
 
@@ -56,7 +60,8 @@ class Estimate:
 
     Attributes:
         A, G (arrays or None): factors, averaged over the micro-batches so far.
-        examples, terms, share (float): sums over micro-batches of N, s and R s / N.
+        examples, terms, share (float): sums over micro-batches of N, s and R s / N. The s of the
+            first of them is waited for when `terms` or `share` is first read.
         is_entire (bool): whether the rows say everything about the gradient of the weight.
     """
 
@@ -66,7 +71,8 @@ class Estimate:
     def clear(self):
         """Forget everything."""
         self.A = self.G = None
-        self.examples = self.terms = self.share = 0.0
+        self.examples = self._terms = self._share = 0.0
+        self._late = None       # a batch whose terms are not in the sums yet, and its rows
         self._rows = {'x': [], 'gy': [], 'sampled': []}
         self._joined = {}
         self.is_entire = True
@@ -74,22 +80,58 @@ class Estimate:
     def add(self, uses, batch: Batch):
         """Take in one forward and backward pass; the factors of ``uses`` may be overwritten."""
         rows = sum(use.rows for use in uses)
-        terms_per_example = batch.terms / batch.examples
-        share = rows * terms_per_example
+        first = not self.examples
+        terms = batch.terms
+        if isinstance(terms, Later):
+            terms = terms.array if first else float(terms)
+        terms_per_example = terms / batch.examples
         self.A = _average(self.A, self.examples, batch.examples, [
             (use.A, use.examples / batch.examples) for use in uses])
-        self.G = _average(self.G, self.share, share, [
+        # Of a first batch the weight in the average does not count.
+        weights = (0.0, 1.0) if first else (self.share, rows * terms_per_example)
+        self.G = _average(self.G, *weights, [
             (use.G, terms_per_example * (use.rows / rows)
              * (batch.examples / use.examples / batch.loss_scale) ** 2) for use in uses])
         self.examples += batch.examples
-        self.terms += batch.terms
-        self.share += share
-        weight = batch.terms / batch.loss_scale
+        self._late = batch, rows
         for use in uses:
             if use.x is not None:
                 self._rows['x'].append((at_least_float32(use.x), 1.0))
-                self._rows['gy'].append((at_least_float32(use.gy), weight))
-            self._rows['sampled'] += [(at_least_float32(gy), weight) for gy in use.sampled]
+                self._rows['gy'].append((at_least_float32(use.gy), None))
+            self._rows['sampled'] += [(at_least_float32(gy), None) for gy in use.sampled]
+        if not isinstance(batch.terms, Later):
+            self._settle()
+
+    def _settle(self):
+        """Take the newest batch's terms into the sums and into the weights of its rows."""
+        if self._late is None:
+            return
+        (batch, rows), self._late = self._late, None
+        terms = float(batch.terms)
+        self._terms += terms
+        self._share += rows * (terms / batch.examples)
+        self._rows = {name: [(array, terms / batch.loss_scale if weight is None else weight)
+                             for array, weight in kept] for name, kept in self._rows.items()}
+
+    @property
+    def terms(self) -> float:
+        self._settle()
+        return self._terms
+
+    @terms.setter
+    def terms(self, value):
+        self._settle()
+        self._terms = value
+
+    @property
+    def share(self) -> float:
+        self._settle()
+        return self._share
+
+    @share.setter
+    def share(self, value):
+        self._settle()
+        self._share = value
 
     @property
     def has_rows(self) -> bool:
@@ -182,7 +224,7 @@ def _average(mean, weight, weight_of_new, factors):
         return mean
     new = None
     for matrix, factor in factors:
-        if factor != 1:
+        if not is_on_host(factor) or factor != 1:
             matrix *= factor
         if new is None:
             new = matrix

@@ -5,23 +5,26 @@ Costs three times as much, and succeeds on factors that are not positive definit
 import chainer
 import numpy as np
 
-from chainer_kfac.fisher.damping import add_to_diagonal, pi_of, terms
-from chainer_kfac.fisher.recovery import Recovery, Request, all_finite, recover
+from chainer_kfac.fisher.damping import add_to_diagonal
+from chainer_kfac.fisher.recovery import Recovery, Request, recover
 from chainer_kfac.fisher.sides import DenseSide
+from chainer_kfac.linalg import finite_flags
 
 
 def general_sides(request: Request) -> Recovery:
     """`recovery.damped_sides` of two dense factors by general matrix inversion."""
-    A, G, damping, pi_type, bias, _ = request
-    split = pi_of(A, G, pi_type)
+    return recover(lambda damping, dtype: general_attempt(request, damping, dtype),
+                   request.damping, request.dtype, hopeless=request.is_hopeless)
 
-    def attempt(damping, dtype):
-        sides = [general_side(factor, term, dtype, has_bias) for factor, term, has_bias in zip(
-            (A, G), terms(damping, split), (bias, False), strict=True)]
-        return tuple(sides), all(side is not None and all_finite(side.matrix) for side in sides)
 
-    return recover(attempt, damping, np.promote_types(A.dtype, G.dtype),
-                   hopeless=lambda: not (all_finite(A) and all_finite(G)))
+def general_attempt(request: Request, damping, dtype):
+    """((A_side, G_side), ok) with one damping in one precision; on a device ``ok`` stays there."""
+    sides = [general_side(factor, term, dtype, bias) for factor, term, bias in zip(
+        request[:2], request.terms_of(damping), (request.bias, False), strict=True)]
+    if None in sides:
+        return None, False
+    flags = finite_flags([side.matrix for side in sides])
+    return tuple(sides), flags[0] & flags[1]
 
 
 def general_side(factor, term, dtype, bias):

@@ -2,13 +2,11 @@
 
 An average is a matrix, or, where the block's `Path` says so, the rows of the newest batches.
 """
-import itertools
-
 import chainer
 
 from chainer_kfac.fisher import state
 from chainer_kfac.fisher.estimate import Estimate
-from chainer_kfac.fisher.general_inverse import general_sides
+from chainer_kfac.fisher.general_inverse import general_attempt, general_sides
 from chainer_kfac.fisher.moving import as_matrix, move_matrix, move_window
 from chainer_kfac.fisher.path import Path
 from chainer_kfac.fisher.precondition import precondition_dense, precondition_rows
@@ -16,9 +14,9 @@ from chainer_kfac.fisher.recovery import (
     Recovery,
     Request,
     damped_sides,
-    damped_sides_together,
+    first_attempts,
 )
-from chainer_kfac.linalg import Workspace
+from chainer_kfac.linalg import Workspace, is_on_host
 
 
 class KroneckerFactors:
@@ -33,6 +31,8 @@ class KroneckerFactors:
             (groups, m, m) and (groups, n, n), or `RowWindow`s; None until the first update.
         sides: list over groups of (side of A, side of G), which apply the damped inverses; None
             until `invert` succeeded.
+        unread (list of arrays, ()): on a device, for each group whether `sides` may be used, since
+            the last `invert`: its statuses, which nobody has waited for yet.
         path (Path): how the work is done.
     """
 
@@ -42,6 +42,8 @@ class KroneckerFactors:
         self._workspace = workspace or Workspace()
         self.A = self.G = None
         self.sides = None
+        self.unread = []
+        self._is_careful = False
         self._inverted = None       # what `sides` were built with, while the averages are the same
 
     @property
@@ -74,15 +76,26 @@ class KroneckerFactors:
     def invert(self, damping: float, pi_type: str, use_cholesky: bool) -> Recovery:
         """Rebuild `sides` from the averages; they are None if every attempt failed.
 
-        Nothing is done where nothing has changed.
+        Nothing is done where nothing has changed. On a device the first attempt is taken to
+        succeed, and `unread` has its status: see `distrust`.
 
         Returns:
             Recovery: of the group that needed most.
         """
         return invert_together([(self, damping)], pi_type, use_cholesky)[0]
 
+    def distrust(self) -> None:
+        """Drop the inverses, for a status that was not waited for says that they failed.
+
+        The next `invert` waits for each of its attempts, and so does every one after it until a
+        first attempt succeeds.
+        """
+        self.sides = None
+        self._is_careful = True
+
     def _requests(self, wanted):
         """What `invert` has to compute, by group; nothing if that is what there is."""
+        self.unread = []
         if self.sides is not None and self._inverted == wanted:
             return []
         self.sides = None
@@ -95,6 +108,7 @@ class KroneckerFactors:
             return Recovery(self.sides, wanted[0], False, 0, False)
         worst = max(outcomes, key=lambda outcome: (
             outcome.skipped, outcome.raised, outcome.retried))
+        self._is_careful = worst.retried
         if not worst.skipped:
             self.sides = [outcome.value for outcome in outcomes]
             self._inverted = wanted
@@ -163,29 +177,51 @@ def invert_together(jobs: list[tuple[KroneckerFactors, float]], pi_type: str,
                     use_cholesky: bool) -> list[Recovery]:
     """`KroneckerFactors.invert` of several blocks, each with its damping.
 
-    On a GPU factors of equal size are inverted in one call and all statuses are read at once.
+    On a GPU factors of equal size are inverted in one call, and no status is waited for.
     """
     wanted = [(damping, pi_type, use_cholesky) for _, damping in jobs]
     requests = [factors._requests(want) for (factors, _), want in zip(jobs, wanted, strict=True)]
-    outcomes = iter(_solve([one for some in requests for one in some], use_cholesky))
-    return [factors._accept(list(itertools.islice(outcomes, len(some))), want)
-            for (factors, _), some, want in zip(jobs, requests, wanted, strict=True)]
+    are_late = [not factors._is_careful and not _are_on_host(some)
+                for (factors, _), some in zip(jobs, requests, strict=True)]
+    tried = iter(_attempts([one for some, is_late in zip(requests, are_late, strict=True)
+                            for one in some if is_late], use_cholesky))
+    recoveries = []
+    for (factors, _), some, want, is_late in zip(jobs, requests, wanted, are_late, strict=True):
+        outcomes = []
+        for request in some:
+            if is_late:
+                sides, ok = next(tried)
+                factors.unread.append(ok)
+                outcomes.append(Recovery(sides, request.damping, False, 0, False))
+            else:
+                outcomes.append(_recovered(request, use_cholesky))
+        recoveries.append(factors._accept(outcomes, want))
+    return recoveries
 
 
-def _solve(requests, use_cholesky):
-    if use_cholesky and not _on_cpu(requests):
-        return damped_sides_together(requests)
-    # One by one: together, damped copies of all factors would be in memory at a time.
-    return [
-        damped_sides(*request[:4], bias=request.bias, solve=request.solve)
-        if use_cholesky or any(hasattr(factor, 'rows') for factor in request[:2])
-        else general_sides(request)
-        for request in requests]
+def _attempts(requests, use_cholesky):
+    """(sides, ok) of the first attempts on a device, unread."""
+    if use_cholesky:
+        return first_attempts(requests)
+    return [general_attempt(request, request.damping, request.dtype)
+            if _is_general(request, use_cholesky) else first_attempts([request])[0]
+            for request in requests]
 
 
-def _on_cpu(requests):
-    arrays = [getattr(factor, 'rows', factor) for request in requests for factor in request[:2]]
-    return all(isinstance(array, chainer.get_cpu_array_types()) for array in arrays)
+def _recovered(request, use_cholesky):
+    """The sides under the policy on failures."""
+    if _is_general(request, use_cholesky):
+        return general_sides(request)
+    return damped_sides(*request[:4], bias=request.bias, solve=request.solve)
+
+
+def _is_general(request, use_cholesky):
+    return not use_cholesky and not any(hasattr(factor, 'rows') for factor in request[:2])
+
+
+def _are_on_host(requests):
+    return all(is_on_host(getattr(factor, 'rows', factor))
+               for request in requests for factor in request[:2])
 
 
 def _per_group(average):

@@ -5,12 +5,11 @@ the update and counts what is reported here.
 """
 from typing import Any, NamedTuple
 
-import chainer
 import numpy as np
 
 from chainer_kfac.fisher.damping import add_to_diagonal, pi, terms
 from chainer_kfac.fisher.sides import DenseSide, side_of
-from chainer_kfac.linalg import cholesky_inverses
+from chainer_kfac.linalg import all_finite, cholesky_inverses, read
 
 MAX_RAISES = 3
 
@@ -34,8 +33,8 @@ def recover(attempt, damping, dtype, *, hopeless=None):
     """Call ``attempt`` until it succeeds or the policy is exhausted.
 
     Args:
-        attempt (callable): ``attempt(damping, dtype)`` returns (value, ok); ``ok`` may be a device
-            array, and is read here. float64 results are the caller's to cast back.
+        attempt (callable): ``attempt(damping, dtype)`` returns (value, ok); ``ok`` may be on a
+            device, and is waited for here. float64 results are the caller's to cast back.
         damping (float): tried first, in ``dtype``; then in float64, then times 10, 100 and 1000.
         dtype (dtype): of the first attempt.
         hopeless (callable or None): asked once after a failure; if it returns true (say, the
@@ -44,7 +43,7 @@ def recover(attempt, damping, dtype, *, hopeless=None):
         Recovery
     """
     value, ok = attempt(damping, np.dtype(dtype))
-    if ok:
+    if read(ok)[0][0]:
         return Recovery(value, damping, False, 0, False)
     if hopeless is not None and hopeless():
         return Recovery(None, damping, True, 0, True)
@@ -52,38 +51,20 @@ def recover(attempt, damping, dtype, *, hopeless=None):
     tries += [(raised, damping * 10.0 ** raised) for raised in range(1, MAX_RAISES + 1)]
     for raised, larger in tries:
         value, ok = attempt(larger, np.dtype(np.float64))
-        if ok:
+        if read(ok)[0][0]:
             return Recovery(value, larger, True, raised, False)
     return Recovery(None, damping, True, MAX_RAISES, True)
 
 
-def damped_sides(A, G, damping, pi_type='tracenorm', *, bias=False, solve=False):
-    """Both sides of a layer's preconditioner under the policy above.
+class Request(NamedTuple):
+    """A layer's two undamped factors, and how to invert them.
 
-    A + pi sqrt(damping) I and G + sqrt(damping)/pi I, each as `fisher.sides` keeps it.
-
-    Args:
+    Attributes:
         A, G (array, (m, m) and (n, n), or RowFactor or RowWindow): undamped; not changed.
         damping (float), pi_type (str): as in `fisher.damping`.
         bias (bool): whether the last row of a dense A belongs to a bias.
         solve (bool): keep Cholesky factors of dense factors instead of their inverses.
-    Returns:
-        Recovery: its value is (A_side, G_side).
     """
-    split = pi(trace(A), width(A), trace(G), width(G), pi_type)
-
-    def attempt(damping, dtype):
-        term_A, term_G = terms(damping, split)
-        side_A, ok_A = side_of(A, term_A, bias=bias, solve=solve, dtype=dtype)
-        side_G, ok_G = side_of(G, term_G, solve=solve, dtype=dtype)
-        return (side_A, side_G), ok_A & ok_G
-
-    return recover(attempt, damping, np.promote_types(A.dtype, G.dtype),
-                   hopeless=lambda: not (all_finite(A) and all_finite(G)))
-
-
-class Request(NamedTuple):
-    """The arguments of one `damped_sides` among several."""
 
     A: Any
     G: Any
@@ -92,46 +73,68 @@ class Request(NamedTuple):
     bias: bool = False
     solve: bool = False
 
+    def terms_of(self, damping):
+        """What ``damping`` adds to the diagonals of A and G."""
+        A, G = self.A, self.G
+        return terms(damping, pi(trace(A), width(A), trace(G), width(G), self.pi_type))
 
-def damped_sides_together(requests):
-    """`damped_sides` of several layers, for a device: equal sizes at once, one status read.
+    @property
+    def dtype(self):
+        """Precision of the first attempt."""
+        return np.promote_types(self.A.dtype, self.G.dtype)
 
-    The first attempts of all layers are queued without waiting for any; those that fail follow
-    the policy one by one.
+    def is_hopeless(self):
+        """Whether no damping helps; asked after a failure."""
+        return not (is_finite(self.A) and is_finite(self.G))
+
+
+def damped_sides(A, G, damping, pi_type='tracenorm', *, bias=False, solve=False):
+    """Both sides of a layer's preconditioner under the policy above.
+
+    A + pi sqrt(damping) I and G + sqrt(damping)/pi I, each as `fisher.sides` keeps it.
+
+    Args:
+        A, G, damping, pi_type, bias, solve: see `Request`.
+    Returns:
+        Recovery: its value is (A_side, G_side).
+    """
+    request = Request(A, G, damping, pi_type, bias, solve)
+
+    def attempt(damping, dtype):
+        term_A, term_G = request.terms_of(damping)
+        side_A, ok_A = side_of(A, term_A, bias=bias, solve=solve, dtype=dtype)
+        side_G, ok_G = side_of(G, term_G, solve=solve, dtype=dtype)
+        return (side_A, side_G), ok_A & ok_G
+
+    return recover(attempt, damping, request.dtype, hopeless=request.is_hopeless)
+
+
+def first_attempts(requests):
+    """The first attempt of `damped_sides` of several layers, for a device: equal sizes at once.
+
+    Nothing is waited for, so it is not known yet which of them succeeded.
 
     Args:
         requests (list of Request)
     Returns:
-        list of Recovery, one for each request.
+        list of ((A_side, G_side), ok), one for each request; ``ok`` is an array of shape () on
+        the device. Where it turns out to be false, `damped_sides` knows what to do.
     """
     inverses, sides = [], []
-    for A, G, damping, pi_type, bias, solve in requests:
-        split = pi(trace(A), width(A), trace(G), width(G), pi_type)
+    for request in requests:
         pair = []
-        for factor, term, has_bias in zip((A, G), terms(damping, split), (bias, False)):
-            if hasattr(factor, 'ndim') and not solve:
+        for factor, term, has_bias in zip(
+                request[:2], request.terms_of(request.damping), (request.bias, False), strict=True):
+            if hasattr(factor, 'ndim') and not request.solve:
                 inverses.append((add_to_diagonal(factor, term), pair, len(pair), has_bias))
                 pair.append(None)
             else:
-                side, ok = side_of(factor, term, bias=has_bias, solve=solve)
-                pair.append((side, ok))
+                pair.append(side_of(factor, term, bias=has_bias, solve=request.solve))
         sides.append(pair)
     found = cholesky_inverses([damped for damped, *_ in inverses])
-    for (inverse, ok), (_, pair, place, has_bias) in zip(found, inverses):
+    for (inverse, ok), (_, pair, place, has_bias) in zip(found, inverses, strict=True):
         pair[place] = DenseSide(inverse, False, has_bias), ok
-    oks = _read([ok_A & ok_G for (_, ok_A), (_, ok_G) in sides])
-    return [
-        Recovery((A[0], G[0]), request.damping, False, 0, False) if ok
-        else damped_sides(*request[:4], bias=request.bias, solve=request.solve)
-        for (A, G), ok, request in zip(sides, oks, requests)]
-
-
-def _read(statuses):
-    """Statuses on the host, in one transfer."""
-    if not statuses:
-        return []
-    xp = chainer.backend.get_array_module(*statuses)
-    return chainer.backends.cuda.to_cpu(xp.stack([xp.asarray(status) for status in statuses]))
+    return [((A, G), ok_A & ok_G) for (A, ok_A), (G, ok_G) in sides]
 
 
 def trace(factor):
@@ -144,7 +147,6 @@ def width(factor):
     return len(factor) if hasattr(factor, 'ndim') else factor.dim
 
 
-def all_finite(factor):
-    """Whether every element of a factor, or of its rows, is finite; reads one number."""
-    array = factor if hasattr(factor, 'ndim') else factor.rows
-    return bool(chainer.backend.get_array_module(array).isfinite(array).all())
+def is_finite(factor):
+    """Whether every element of a factor, or of its rows, is finite."""
+    return all_finite([factor if hasattr(factor, 'ndim') else factor.rows])

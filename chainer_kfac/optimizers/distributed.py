@@ -7,7 +7,7 @@ from chainer_kfac.communicators.assignment import team_size
 from chainer_kfac.communicators.traffic import Traffic
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher.ema import weight_of_new
-from chainer_kfac.linalg import Workspace
+from chainer_kfac.linalg import Workspace, all_finite
 from chainer_kfac.optimizers import (
     coverage,
     distributed_application,
@@ -23,7 +23,6 @@ from chainer_kfac.optimizers.distributed_draws import SharedDraws
 from chainer_kfac.optimizers.distributed_overlap import EarlyReduction
 from chainer_kfac.optimizers.distributed_shares import SIDES
 from chainer_kfac.optimizers.distributed_start import check_parameters, give_initial_parameters
-from chainer_kfac.optimizers.finite import all_finite
 from chainer_kfac.optimizers.kfac import KFAC, UnsafeUpdateError
 
 WIRE_DTYPES = (None, 'float32', 'float16')
@@ -186,6 +185,14 @@ class DistributedKFAC(KFAC):
             first = int(failed.argmax())
             raise UnsafeUpdateError(self.comm.mpi_comm.bcast(failure, root=first))
 
+    def unseen_blocks(self):
+        """Blocks of which no rank has ever recorded a call."""
+        if not self._divided:
+            return super().unseen_blocks()
+        return [share.block for share in self.shares if share.block.enabled
+                and share.block.W.grad is not None and not share.has_factors
+                and not self._survey.seen[share.index]]
+
     def update_own_factors(self) -> None:
         """Take the factors of all ranks into the running averages, each where it is kept."""
         if not self.factors_due:
@@ -220,9 +227,6 @@ class DistributedKFAC(KFAC):
     def precondition_together(self) -> None:
         """Compute this rank's part of the preconditioned gradients, and gather the others'."""
         ready = [share for share in self.shares if share.has_inverses and share.mode != 'plain']
-        for share in self.shares:
-            if not share.has_inverses:
-                self._is_invertible(share.block)
         directions = distributed_application.compute(self, ready)
         product = 0.0
         if self.kl_clip is not None:

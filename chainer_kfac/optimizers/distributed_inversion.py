@@ -8,7 +8,7 @@ import numpy as np
 from chainer_kfac.communicators.packing import Item, Layout
 from chainer_kfac.fisher.damping import pi, terms
 from chainer_kfac.fisher.general_inverse import general_side
-from chainer_kfac.fisher.recovery import MAX_RAISES, Recovery, all_finite, trace, width
+from chainer_kfac.fisher.recovery import MAX_RAISES, Recovery, is_finite, trace, width
 from chainer_kfac.fisher.sides import DenseSide, SampleSide, side_of
 from chainer_kfac.linalg import Workspace, mirror_lower
 from chainer_kfac.optimizers.distributed_shares import SIDES, Share, is_window, wide_dtype
@@ -108,10 +108,10 @@ def _attempt(unit, attempt, use_cholesky):
                                 solve=unit.share.block.factors.path.solve)
         else:
             found = general_side(factor, unit.terms[side], dtype, bias)
-            ok = found is not None and all_finite(found.matrix)
+            ok = found is not None and is_finite(found.matrix)
         unit.sides[side] = found
         if not ok:
-            status = min(status, _FAILED if attempt or all_finite(factor) else _HOPELESS)
+            status = min(status, _FAILED if attempt or is_finite(factor) else _HOPELESS)
     return status
 
 

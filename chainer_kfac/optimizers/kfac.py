@@ -2,27 +2,24 @@
 from collections.abc import Callable, Mapping
 
 import chainer
+import numpy as np
 
 from chainer_kfac import fisher as fisher_blocks
 from chainer_kfac.fisher.damping import effective_damping
 from chainer_kfac.fisher.ema import weight_of_new
 from chainer_kfac.fisher.kronecker import invert_together
 from chainer_kfac.fisher.path import Path
+from chainer_kfac.linalg import is_on_host
 from chainer_kfac.optimizers import coverage, hyperparameters, planning
-from chainer_kfac.optimizers.finite import all_finite
+from chainer_kfac.optimizers.checking import CheckedMethod, UnsafeUpdateError
 from chainer_kfac.optimizers.hyperparameters import Interval
-from chainer_kfac.optimizers.recording import RecordingMethod
 from chainer_kfac.optimizers.update_rule import unscaled_gradient
 
 PHASES = ('reduce', 'check', 'update_factors', 'update_inverses', 'call_pre_hooks', 'precondition')
 """What a step does before it moves the parameters, in this order."""
 
 
-class UnsafeUpdateError(Exception):
-    """This update cannot be made; the text says why."""
-
-
-class KFAC(RecordingMethod):
+class KFAC(CheckedMethod):
     """Natural gradient with a Kronecker-factored Fisher matrix and momentum.
 
     For each covered layer, with D its gradient matrix and m the momentum,
@@ -103,7 +100,7 @@ class KFAC(RecordingMethod):
             for phase in PHASES:
                 self.run_phase(phase)
         except UnsafeUpdateError as reason:
-            self.diagnostics.skipped(self.t, str(reason))
+            self._diagnostics.skipped(self.t, str(reason))
             updated = False
         else:
             self.run_phase('update_parameters')
@@ -116,27 +113,6 @@ class KFAC(RecordingMethod):
 
     def reduce(self) -> None:
         """Average gradients and factors over processes; there is one here."""
-
-    def agree(self, failure: str | None) -> None:
-        """Skip this update if there is a ``failure`` in any process; there is one here.
-
-        Raises:
-            UnsafeUpdateError: with that text.
-        """
-        if failure is not None:
-            raise UnsafeUpdateError(failure)
-
-    def check(self) -> None:
-        """Let no NaN or infinity get any further."""
-        self.reallocate_cleared_grads()
-        failure, self._failure = self._failure, None
-        checked = [(name, [param.grad])
-                   for name, param in self.target.namedparams(include_uninit=False)]
-        checked += [(block.name, block.estimate.witnesses()) for block in self.blocks]
-        if failure is None and not all_finite(a for _, arrays in checked for a in arrays):
-            failure = 'a NaN or an infinity is in the gradients or factors of ' + ', '.join(
-                name for name, arrays in checked if not all_finite(arrays))
-        self.agree(failure)
 
     def call_pre_hooks(self) -> None:
         """Run hooks on the gradients, those of the optimizer and of the update rules."""
@@ -155,7 +131,7 @@ class KFAC(RecordingMethod):
                 planning.keep_within_tolerance(self, block)
                 block.update_factors(weight)
         self._last_factors = self.t
-        self.diagnostics['factor_updates'] += 1
+        self._diagnostics['factor_updates'] += 1
 
     def update_inverses(self) -> None:
         """Invert the damped averages where that is due, following DESIGN's policy on failures."""
@@ -165,17 +141,18 @@ class KFAC(RecordingMethod):
         recoveries = invert_together(
             [(block.factors, self.damping_of(block)) for block in blocks],
             self.pi_type, self.use_cholesky)
+        self._unread = [(block, ok) for block in blocks for ok in block.factors.unread]
         self._count_recoveries([block.name for block in blocks], recoveries, due)
 
     def _count_recoveries(self, names, recoveries, due):
         failed = []
         for name, recovery in zip(names, recoveries, strict=True):
-            self.diagnostics.recovered(self.t, name, recovery)
+            self._diagnostics.recovered(self.t, name, recovery)
             if recovery.skipped:
                 failed.append(name)
         if due and not failed:
             self._last_inverses = self.t
-            self.diagnostics['inverse_updates'] += 1
+            self._diagnostics['inverse_updates'] += 1
         self.agree('no damping made the factors of {} positive definite'.format(', '.join(failed))
                    if failed else None)
 
@@ -189,36 +166,21 @@ class KFAC(RecordingMethod):
         product = 0.0
         directions = []
         for block in self.blocks:
-            if block.enabled and self._is_invertible(block):
+            if block.enabled and block.factors.sides is not None:
                 found = self.directions_of(block)
                 directions += zip(block.params, found, strict=True)
                 if self.kl_clip is not None:
-                    product += sum(float((unscaled_gradient(param) * direction).sum())
+                    product += sum((unscaled_gradient(param) * direction).sum().astype(np.float64)
                                    for param, direction in zip(block.params, found, strict=True))
-        self._check_directions(directions)
+        self.check_directions(directions)
         self._follow(directions, self._kl_scale(product))
 
     def _follow(self, directions, scale):
         for param, direction in directions:
-            if scale < 1.0:
-                direction *= direction.dtype.type(scale)
+            if not is_on_host(scale) or scale < 1.0:
+                xp = chainer.backend.get_array_module(direction)
+                direction *= xp.asarray(scale, direction.dtype)
             param.update_rule.follow(direction)
-
-    def _is_invertible(self, block):
-        """Whether a block has inverses; one that has a gradient but never saw a call has none."""
-        if block.factors.sides is not None:
-            return True
-        if block.W.grad is not None and bool((block.W.grad != 0).any()):
-            self.diagnostics.unseen(self.t, block.name)
-        return False
-
-    def _check_directions(self, directions):
-        """Look at what will be followed; hooks may have spoiled plain gradients, too."""
-        covered = {id(param) for param, _ in directions}
-        plain = [param.grad for param in self.target.params(include_uninit=False)
-                 if id(param) not in covered]
-        is_finite = all_finite([*(direction for _, direction in directions), *plain])
-        self.agree(None if is_finite else 'a preconditioned or hooked gradient is not finite')
 
     def directions_of(self, block: fisher_blocks.FisherBlock) -> list:
         """Preconditioned gradients of a block, from rows where hooks left its gradient alone."""
@@ -233,16 +195,16 @@ class KFAC(RecordingMethod):
 
     def _kl_scale(self, product):
         """min(1, sqrt(kl_clip / (lr^2 sum of gradient times preconditioned gradient)))."""
-        change = self.lr ** 2 * product
-        if self.kl_clip is None or change <= self.kl_clip:
+        if self.kl_clip is None:
             return 1.0
-        return (self.kl_clip / change) ** 0.5
+        xp = chainer.backend.get_array_module(product)
+        return xp.sqrt(self.kl_clip / xp.maximum(self.lr ** 2 * product, self.kl_clip))
 
     def update_parameters(self) -> None:
         """Move momentum and weights."""
         for param in self.target.params():
             param.update()
-        self.diagnostics['updates'] += 1
+        self._diagnostics['updates'] += 1
 
     def finish(self, updated: bool) -> None:
         """Count, report and forget the step."""
@@ -252,9 +214,9 @@ class KFAC(RecordingMethod):
         self.reallocate_cleared_grads()
         if updated:
             self.call_hooks('post')
-        self._note_overflow(not updated)
+        self._note_overflow(self.has_failed(updated))
         self.update_loss_scale()
-        self.diagnostics.report(self.observations())
+        self._diagnostics.report(self.observations())
 
     def observations(self) -> dict[str, float]:
         """What is reported after every step, under ``kfac/``, beside what was counted."""

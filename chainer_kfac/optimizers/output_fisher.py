@@ -20,6 +20,7 @@ from chainer.functions.loss.mean_squared_error import MeanSquaredError
 from chainer.functions.loss.softmax_cross_entropy import SoftmaxCrossEntropy
 
 from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.linalg import Later, is_on_host
 
 REMEDY = ("use one plain softmax_cross_entropy (without class_weight) or mean_squared_error as the "
           "loss, or fisher='empirical'")
@@ -31,10 +32,11 @@ class OutputDistribution:
     Attributes:
         output (chainer.Variable): y, where seeds start.
         examples (int): N, the length of its batch axis.
-        terms (float): s, the number that the sum of the loss was divided by; 0 if no label counts.
+        terms (float or Later): s, the number that the sum of the loss was divided by; 0 if no label
+            counts. Where labels are on a device, their count stays there until it is needed.
     """
 
-    def __init__(self, node, examples: int, terms: float):
+    def __init__(self, node, examples: int, terms: float | Later):
         self.output = node.get_variable()
         self.examples = examples
         self.terms = terms
@@ -56,8 +58,8 @@ class _Softmax(OutputDistribution):
             terms = y.data.size // y.data.shape[1]
         else:
             self._counts = t.data != function.ignore_label
-            terms = int(self._counts.sum()) if function.normalize else len(y.data)
-        super().__init__(y, len(y.data), float(terms))
+            terms = self._counts.sum() if function.normalize else len(y.data)
+        super().__init__(y, len(y.data), float(terms) if is_on_host(terms) else Later(terms))
         self._class_weight = function.class_weight
 
     def exact_seeds(self):
@@ -90,7 +92,11 @@ class _Softmax(OutputDistribution):
         return p
 
     def _scaled(self, seed):
-        seed /= max(self.terms, 1.0)
+        if isinstance(self.terms, Later):
+            xp = chainer.backend.get_array_module(seed)
+            seed /= xp.maximum(self.terms.array, 1).astype(seed.dtype)
+        else:
+            seed /= max(self.terms, 1.0)
         if self._counts is not None:
             seed *= self._counts[:, None]
         return seed

@@ -10,7 +10,6 @@ from chainer_kfac.fisher import FisherBlock
 from chainer_kfac.optimizers import coverage, graph, hyperparameters, planning
 from chainer_kfac.optimizers.backprop import backprop
 from chainer_kfac.optimizers.diagnostics import Diagnostics
-from chainer_kfac.optimizers.finite import all_finite
 from chainer_kfac.optimizers.gradient_sum import GradientSum
 from chainer_kfac.optimizers.update_rule import KFACRule
 
@@ -67,11 +66,11 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
 
     def _forget(self):
         self.blocks = []
-        self.diagnostics = Diagnostics()
+        self._diagnostics = Diagnostics()
         self._gradients = GradientSum()
         self._batch = None
         self._terms = 0.0           # that this update's gradients are a mean over
-        self._failure = None
+        self._losses = []           # of its micro-batches
         self._draws = 0
         self._last_factors = self._last_inverses = -1
         self._is_announced = False
@@ -98,8 +97,6 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         hyperparameters.check(self.hyperparam)
         self._prepare()
         self.target.cleargrads()
-        if not all_finite([loss.array]):
-            self._failure = 'the loss is {}'.format(float(loss.array))
         random = self.label_draws()
         self._draws += 1
         blocks = [block for block in self.blocks if block.enabled]
@@ -111,6 +108,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
             loss, blocks, self.fisher, random, factors=self.factors_due,
             loss_scale=self._loss_scale, unformed=[block for block in blocks if block.unformed],
             plan=lambda: self.plan(blocks), recorded=self.recorded)
+        self._losses.append(loss.array)
 
     def label_draws(self) -> np.random.Generator:
         """What the labels of one backward pass are drawn with."""
@@ -152,7 +150,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         if self.acc_iters == 1 and not self._gradients.count:
             self._terms = batch.terms
             return True
-        self._gradients.add(self.target, batch.terms)
+        self._gradients.add(self.target, float(batch.terms))
         if self._gradients.count < self.acc_iters:
             return False
         self._terms = self._gradients.weight
@@ -194,7 +192,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
             self._loss_scale = serializer('loss_scale', self._loss_scale)
             self._note_overflow(serializer(
                 'overflow', getattr(self, '_loss_scaling_isnan_ever', False)))
-        self.diagnostics.serialize(serializer['diagnostics'])
+        self._diagnostics.serialize(serializer['diagnostics'])
         self._gradients.serialize(serializer['gradients'], self.target)
         for block in self.blocks:
             block.serialize(serializer['block' + block.name], with_inverses=not self.inverses_due)

@@ -5,6 +5,7 @@ from chainer.optimizers.momentum_sgd import MomentumSGDRule
 
 from chainer_kfac import functions
 from chainer_kfac.fisher.state import is_loading, serialize_array
+from chainer_kfac.linalg import is_on_host
 
 _CHUNK = 1 << 16
 
@@ -18,17 +19,23 @@ class KFACRule(MomentumSGDRule):
     updated in its place and is part of the snapshot; and with ``adjust_momentum`` the momentum is
     ``momentum * lr / lr at the first update``.
 
-    The state is float32 or wider.
+    The state is float32 or wider. An update whose condition is false on the device leaves weights
+    and momentum as they are, without the host knowing.
     """
 
     def __init__(self, parent_hyperparam=None):
         super().__init__(parent_hyperparam)
         self.first_lr = None
         self._direction = None
+        self._condition = True
 
     def follow(self, direction):
         """Use this array (of the parameter's shape, float32 or wider) at the next update."""
         self._direction = direction
+
+    def only_if(self, condition):
+        """Let the next update depend on a number, an array () on the device of the parameter."""
+        self._condition = condition
 
     def call_pre_hooks(self, param: chainer.Parameter):
         """Run this rule's own 'pre' hooks on the gradient."""
@@ -38,6 +45,7 @@ class KFACRule(MomentumSGDRule):
 
     def update(self, param: chainer.Parameter):
         direction, self._direction = self._direction, None
+        condition, self._condition = self._condition, True
         if not self.enabled:
             return
         self.t += 1
@@ -50,29 +58,32 @@ class KFACRule(MomentumSGDRule):
                 direction = unscaled_gradient(param)
             elif direction.dtype == param.dtype:
                 param.grad = direction
-            self._step(param, direction)
+            self._step(param, direction, condition)
             self._hookable.call_hooks('post', args=(self, param))
 
-    def _step(self, param, direction):
+    def _step(self, param, direction, condition):
         wide = param.dtype == np.float16
         master = self._master_of(param) if wide else param
         self._init_states(master)
         lr, momentum = self.hyperparam.lr, self.hyperparam.momentum
         if self.hyperparam.adjust_momentum:
             momentum *= lr / self.first_lr
-        step = _step_cpu if isinstance(param.array, np.ndarray) else _step_gpu
-        step(master.array, self.state['v'], direction, lr, momentum)
+        arrays = master.array, self.state['v'], direction
+        if is_on_host(param.array):
+            _step_cpu(*arrays, lr, momentum)
+        else:
+            _step_gpu(*arrays, lr, momentum, condition)
         if wide:
             param.array[...] = master.array
 
     def _master_of(self, param):
-        """The float32 copy; a new one where the parameter was changed by something else."""
+        """The float32 copy; it follows the parameter where something else has changed that."""
+        if self._fp32_param is None:
+            self._fp32_param = chainer.Parameter(param.array.astype(np.float32), name=param.name)
         master = self._fp32_param
-        if master is not None:
-            master.to_device(param.device)
-        if master is None or bool((master.array.astype(param.dtype) != param.array).any()):
-            master = chainer.Parameter(param.array.astype(np.float32), name=param.name)
-        self._fp32_param = master
+        master.to_device(param.device)
+        changed = master.array.astype(param.dtype) != param.array
+        chainer.backend.get_array_module(changed).copyto(master.array, param.array, where=changed)
         return master
 
     def serialize(self, serializer):
@@ -128,8 +139,8 @@ def _pieces(*arrays):
         yield tuple(array[start:start + step] for array in arrays)
 
 
-def _step_gpu(array, velocity, direction, lr, momentum):
+def _step_gpu(array, velocity, direction, lr, momentum, condition):
     kernel = chainer.backends.cuda.elementwise(
-        'T direction, T lr, T momentum', 'T param, T v',
-        'v = momentum * v - lr * direction; param += v;', 'kfac_momentum')
-    kernel(direction, lr, momentum, array, velocity)
+        'T direction, T lr, T momentum, bool condition', 'T param, T v',
+        'if (condition) { v = momentum * v - lr * direction; param += v; }', 'kfac_momentum')
+    kernel(direction, lr, momentum, condition, array, velocity)

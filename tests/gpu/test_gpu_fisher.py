@@ -71,13 +71,22 @@ def layer(path, batches=3, thin=False):
     return case
 
 
+def attempted(place):
+    """Whether float32 and float64 agree that good factors can be inverted, and others cannot."""
+    good = place.positive_definite(5)
+    requests = [recovery.Request(A, good, 1e-2) for A in (good, -100 * good)]
+    requests.append(recovery.Request(good * place.dtype.type(np.nan), good, 1e-2))
+    return {'ok': place.xp.stack([place.xp.asarray(ok)
+                                  for _, ok in recovery.first_attempts(requests)])}
+
+
 def recovered(place):
     """A factor that float32 cannot invert, one that nothing can, and one that is not finite."""
     good, singular = place.positive_definite(5), place.normal(5, 1)
     singular = singular @ singular.T
     requests = [recovery.Request(A, good, 1e-2) for A in (good, -100 * good, singular)]
     requests.append(recovery.Request(good * place.dtype.type(np.nan), good, 1e-2))
-    found = recovery.damped_sides_together(requests)
+    found = [recovery.damped_sides(*request[:4]) for request in requests]
     return {'skipped': place.xp.asarray([each.skipped for each in found])}
 
 
@@ -97,6 +106,7 @@ CASES = {
     'rows of three batches': layer(Path(rows_A=True, rows_G=True, window=3, thin=True)),
     'rows of one side': layer(Path(rows_G=True, window=3)),
     'thin': layer(Path(thin=True)), 'recovery': recovered,
+    'first attempts': attempted,
 }
 
 

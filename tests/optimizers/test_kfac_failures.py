@@ -8,8 +8,8 @@ import pytest
 import small_nets
 from numpy.testing import assert_array_equal
 
+from chainer_kfac.linalg import all_finite
 from chainer_kfac.optimizers import KFAC
-from chainer_kfac.optimizers.finite import all_finite
 
 
 def weights(net):

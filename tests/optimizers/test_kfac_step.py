@@ -176,9 +176,9 @@ def test_small_changes_of_a_float16_parameter_add_up():
 def test_inverting_all_layers_together_is_the_same(path, monkeypatch):
     """What a GPU does, on arrays of the CPU."""
     calls = []
-    original = kronecker.damped_sides_together
-    monkeypatch.setattr(kronecker, '_on_cpu', lambda requests: False)
-    monkeypatch.setattr(kronecker, 'damped_sides_together', lambda requests: (
+    original = kronecker.first_attempts
+    monkeypatch.setattr(kronecker, '_are_on_host', lambda requests: False)
+    monkeypatch.setattr(kronecker, 'first_attempts', lambda requests: (
         calls.append(len(requests)) or original(requests)))
     assert_same_training('conv, groups', paths=path, tolerance=1e-6)
     assert calls == [3, 3, 3]
