@@ -15,8 +15,8 @@ from chainer_kfac.jobs.dialects.sites import Abci, Ito, Tsubame
 from chainer_kfac.jobs.rendering import render
 from chainer_kfac.jobs.requests import CELLS
 
-_SWEEP = ('--profile', '"${PROFILE:-auto}"', '${DATASET:+--dataset "$DATASET"}',
-          '--seeds', '"${SEEDS:-1}"')
+_DATASET = '${DATASET:+--dataset "$DATASET"}'
+_SWEEP = ('--profile', '"${PROFILE:-auto}"', _DATASET, '--seeds', '"${SEEDS:-1}"')
 _SUBMIT = {'slurm': '{variable} sbatch jobscripts/{path}',
            'pbs': 'qsub -v {variable} jobscripts/{path}',
            'pbs/torque': 'qsub -v {variable} jobscripts/{path}',
@@ -41,8 +41,8 @@ def jobs() -> dict[str, JobDescription]:
                                            variables=('EXP_KEY',)),
         'search-driver': catalogue.driver(
             ['--optimizer', '"${OPTIMIZER:-kfac}"', '--batch', '"${BATCH:-2048}"',
-             '--trials', '"${TRIALS:-100}"', '--profile', '"${PROFILE:-paper}"'],
-            variables=('OPTIMIZER', 'BATCH', 'TRIALS', 'PROFILE')),
+             '--trials', '"${TRIALS:-100}"', '--profile', '"${PROFILE:-paper}"', _DATASET],
+            variables=('OPTIMIZER', 'BATCH', 'TRIALS', 'PROFILE', 'DATASET')),
     }
 
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The driver of a search.
-# Reads OPTIMIZER, BATCH, TRIALS, PROFILE and jobscripts/env.sh, as in
+# Reads OPTIMIZER, BATCH, TRIALS, PROFILE, DATASET and jobscripts/env.sh, as in
 #   OPTIMIZER=adam sbatch jobscripts/slurm/search-driver.sh
 #SBATCH --job-name=kfac-driver
 #SBATCH --nodes=1
@@ -14,7 +14,8 @@
 
 run() {
     exec chainer-kfac search --optimizer "${OPTIMIZER:-kfac}" --batch "${BATCH:-2048}" \
-        --trials "${TRIALS:-100}" --profile "${PROFILE:-paper}" --workers 0
+        --trials "${TRIALS:-100}" --profile "${PROFILE:-paper}" ${DATASET:+--dataset "$DATASET"} \
+        --workers 0
 }
 
 # The rest is the same for every job: where and how that is run, and what becomes of it.

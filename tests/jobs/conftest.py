@@ -74,7 +74,7 @@ class User:
     def logs(self, number=''):
         """What the jobs have said, or those with that number."""
         return '\n'.join('== {}\n{}'.format(path.name, path.read_text(errors='replace'))
-                         for path in sorted(self.folder.glob('runs/jobs/*/*.*'))
+                         for path in sorted(self.folder.glob('*/jobs/*/*.*'))
                          if number in path.name and path.suffix not in ('.sh', '.json'))
 
 
@@ -82,3 +82,21 @@ class User:
 def kfac(slurm, tmp_path):
     """``kfac('submit', ...)`` as a user of the cluster; see `User`."""
     return User(slurm, tmp_path / 'the user')
+
+
+@pytest.fixture
+def trials(tmp_path):
+    """``trials(**query)``: trials in a database that the nodes reach; ``trials.address``."""
+    from pymongo import MongoClient
+
+    from chainer_kfac.search.server import EmbeddedServer
+    with EmbeddedServer(tmp_path / 'server') as server:
+        client = MongoClient(server.address.uri)
+        jobs = client.get_default_database().jobs
+
+        def find(**query):
+            return list(jobs.find(query))
+
+        find.address = server.address.uri
+        yield find
+        client.close()

@@ -61,6 +61,7 @@ MinJobAge=3600
 MailProg=/bin/true
 PlugStackConfig={folder}/plugstack.conf
 TaskProlog={folder}/prolog.sh
+JobSubmitPlugins=lua
 GresTypes=gpu
 {nodes}
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
@@ -74,6 +75,36 @@ file={folder}/nodefile.$SLURM_JOB_ID
 echo "export PBS_NODEFILE=$file"
 echo 'export PBS_ENVIRONMENT=PBS_BATCH'
 [ -z "${{SLURM_ARRAY_TASK_ID:-}}" ] || echo "export PBS_ARRAYID=$SLURM_ARRAY_TASK_ID"
+"""
+
+# What a limit on the jobs of a user does, which needs an accounting database: see
+# SlurmCluster.room_for_one_after. A job has a script here as soon as it is accepted; one that
+# sbatch only asks about takes a number and has none.
+JOB_SUBMIT = """\
+local function is_there(path)
+    local file = io.open(path)
+    if file ~= nil then file:close() end
+    return file ~= nil
+end
+
+function slurm_job_submit()
+    for last in io.lines('{folder}/last') do
+        for number = last + 1, last + 9 do
+            local script = '{folder}/state/hash.%d/job.%d/script'
+            if is_there(script:format(number % 10, number)) then
+                slurm.log_user('you have too many jobs here')
+                return slurm.ERROR
+            end
+        end
+    end
+    return slurm.SUCCESS
+end
+
+function slurm_job_modify()
+    return slurm.SUCCESS
+end
+
+return slurm.SUCCESS
 """
 
 # The first process of the namespace: starts the daemons and waits for the end of its input.
@@ -185,6 +216,8 @@ class SlurmCluster:
             os.mknod(gpu, 0o666 | 0o020000, os.makedev(1, 3))  # /dev/null by another name
         self._file('gres.conf', ''.join(
             'NodeName={} Name=gpu File={}\n'.format(node, gpu) for node in NODES for gpu in gpus))
+        self._file('last', '')
+        self._file('job_submit.lua', JOB_SUBMIT.format(folder=self.folder))
         self._file('plugstack.conf', 'required spank_pbs.so\n')
         self._file('prolog.sh', PROLOG.format(folder=self.folder)).chmod(0o755)
 
@@ -233,6 +266,15 @@ class SlurmCluster:
 
         until(ended, timeout, lambda: self.run('scontrol', 'show', 'job', job).stdout)
         return self.states(job)
+
+    @contextlib.contextmanager
+    def room_for_one_after(self, job):
+        """For the block, one more job is accepted after that one."""
+        self._file('last', str(job))
+        try:
+            yield
+        finally:
+            self._file('last', '')
 
     def cancel_all(self):
         """End all jobs and wait until the nodes are free again."""

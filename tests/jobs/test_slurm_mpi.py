@@ -1,12 +1,20 @@
 """MPI over two nodes: the numbers of one process, and worlds that are not what was asked for."""
 import json
+import pathlib
+import shlex
+import shutil
+import sys
 
 import pytest
+
+from chainer_kfac import resources
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mpi]
 
 CPUS = ('--gpus-per-node', '0', '--cpus-per-rank', '1')
 KFAC = {'optimizer': 'kfac', 'lr': 0.001, 'cov_ema_decay': 0.99, 'damping': 0.01}
+GPUS = pathlib.Path(__file__).resolve().parents[1] / 'training' / 'gpu_stand_in.py'
+"""``chainer-kfac`` that takes the cluster's GPUs for real ones."""
 
 
 @pytest.mark.parametrize('launcher, fields', [('srun', KFAC), ('mpirun', {})])
@@ -48,6 +56,30 @@ def test_three_and_one_are_not_two_and_two(kfac, slurm):
     said = (kfac.folder / 'slurm-{}.out'.format(job)).read_text()
     assert 'were to be 2 on each of 2' in said
     assert '3 on n1, 1 on n2' in said
+    _nothing_was_trained(kfac, slurm)
+
+
+def test_each_rank_has_a_gpu_of_its_own(slurm):
+    started = slurm.run('srun', '--nodes=2', '--ntasks-per-node=2', '--gres=gpu:2', sys.executable,
+                        GPUS, 'devices')
+    assert started.returncode == 0, started.stderr
+    assert sorted(started.stdout.splitlines()) == ['0 n1 0', '1 n1 1', '2 n2 0', '3 n2 1']
+
+
+def test_two_ranks_are_not_for_one_gpu(kfac, slurm):
+    program = kfac.folder / 'bin' / 'chainer-kfac'
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nexec {} {} "$@"\n'.format(
+        shlex.quote(sys.executable), shlex.quote(str(GPUS))))
+    program.chmod(0o755)
+    kfac.environment('export PATH=$PWD/bin:$PATH CONFIG={}\n'.format(kfac.config()))
+    shutil.copy(resources.find('jobscripts') / 'slurm/train.sh', kfac.folder)
+    submitted = slurm.run('sbatch', '--parsable', '--ntasks-per-node=2', '--gres=gpu:1',
+                          '--cpus-per-task=1', 'train.sh', cwd=kfac.folder)
+    job = submitted.stdout.strip()
+    assert slurm.wait(job, 400) == ['FAILED'], submitted.stderr
+    said = (kfac.folder / 'kfac-train.{}.log'.format(job)).read_text()
+    assert said.count('rank 0 on n1 and rank 1 on n1 would train on one GPU') == 1
     _nothing_was_trained(kfac, slurm)
 
 

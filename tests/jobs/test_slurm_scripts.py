@@ -5,33 +5,69 @@ import shutil
 import pytest
 
 from chainer_kfac import resources
+from chainer_kfac.search.documents import DONE
 
 pytestmark = pytest.mark.slurm
 
+SBATCH = ('sbatch', '--parsable', '--gres=none', '--cpus-per-task=1')
 
-@pytest.mark.parametrize('command, script', [
-    (('sbatch', '--parsable', '--gres=none', '--cpus-per-task=1'), 'slurm/train.sh'),
-    (('qsub',), 'pbs/train.sh'),
-    (('qsub',), 'pbs/torque/train.sh'),
-])
-def test_train(kfac, slurm, command, script):
+
+@pytest.fixture
+def submit(kfac, slurm):
+    """``submit(command, script, **variables)``: the number of the job."""
     shutil.copytree(resources.find('jobscripts'), kfac.folder / 'jobscripts')
-    said = _submit(kfac, slurm, command, script)
+
+    def run(command, script, **variables):
+        done = slurm.run(*command, 'jobscripts/' + script, cwd=kfac.folder, **variables)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+    return run
+
+
+@pytest.mark.parametrize(('command', 'script'), [
+    (SBATCH, 'slurm/train.sh'), (('qsub',), 'pbs/train.sh'), (('qsub',), 'pbs/torque/train.sh')])
+def test_train(kfac, slurm, submit, command, script):
+    config = kfac.config(epochs=1)
+    said = submit(command, script, CONFIG=config)
     assert slurm.wait(said) == ['FAILED']
     assert 'no jobscripts/env.sh: copy env.sh.example to it and edit it' in _said(kfac, said)
 
     kfac.environment()
-    job = _submit(kfac, slurm, command, script)
+    job = submit(command, script, CONFIG=config)
     assert slurm.wait(job, 400) == ['COMPLETED'], _said(kfac, job)
     (result,) = kfac.folder.glob('runs/quick/custom/digits/*/seed0/result.json')
     assert json.loads(result.read_text())['epochs'] == 1
 
 
-def _submit(kfac, slurm, command, script):
-    done = slurm.run(*command, 'jobscripts/' + script, cwd=kfac.folder,
-                     CONFIG=kfac.config(epochs=1))
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+def test_cells_of_table1_and_again(kfac, slurm, submit):
+    kfac.environment()
+    choice = {'PROFILE': 'smoke', 'DATASET': 'digits'}
+    job = submit((*SBATCH, '--array=4'), 'slurm/table1.sh', **choice)
+    assert slurm.wait(job, 400) == ['COMPLETED'], _said(kfac, job)
+    result = kfac.folder / 'runs/table1/smoke/digits/adam-bs128/seed0/result.json'
+    written = result.stat()
+    again = submit((*SBATCH, '--array=4'), 'slurm/table1.sh', **choice)
+    assert slurm.wait(again, 400) == ['COMPLETED'], _said(kfac, again)
+    assert result.stat() == written
+
+
+def test_cells_of_the_study(kfac, slurm, submit):
+    kfac.environment()
+    job = submit(('qsub', '-J', '2-2'), 'pbs/study.sh', PROFILE='smoke', DATASET='digits')
+    assert slurm.wait(job, 400) == ['COMPLETED'], _said(kfac, job)
+    assert (kfac.folder / 'runs/study/smoke/digits/momentum_sgd-bs256/seed0/result.json').exists()
+
+
+@pytest.mark.mongo
+def test_search(kfac, slurm, submit, trials):
+    kfac.environment('export CHAINER_KFAC_MONGO={}\n'.format(trials.address))
+    driver = submit((*SBATCH, '--time=10'), 'slurm/search-driver.sh', OPTIMIZER='momentum_sgd',
+                    BATCH='64', TRIALS='2', PROFILE='smoke', DATASET='digits')
+    workers = submit((*SBATCH, '--array=1-2'), 'slurm/search-worker.sh',
+                     EXP_KEY='momentum_sgd-bs64-smoke-digits')
+    assert slurm.wait(driver, 400) == ['COMPLETED'], _said(kfac, driver)
+    assert slurm.wait(workers, 100) == ['COMPLETED'] * 2, _said(kfac, workers)
+    assert [trial['state'] for trial in trials()] == [DONE] * 2
 
 
 def _said(kfac, job):

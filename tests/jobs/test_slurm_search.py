@@ -2,28 +2,11 @@
 import pytest
 
 from chainer_kfac.search.documents import DONE, RUNNING
-from chainer_kfac.search.server import EmbeddedServer
 from slurm_cluster import until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mongo]
 
 TRIALS = 4
-
-
-@pytest.fixture
-def trials(tmp_path):
-    """``trials(**query)``: trials in a database that the nodes reach; ``trials.address``."""
-    from pymongo import MongoClient
-    with EmbeddedServer(tmp_path / 'server') as server:
-        client = MongoClient(server.address.uri)
-        jobs = client.get_default_database().jobs
-
-        def find(**query):
-            return list(jobs.find(query))
-
-        find.address = server.address.uri
-        yield find
-        client.close()
 
 
 def test_a_worker_is_cancelled_and_the_search_completes(kfac, slurm, trials):

@@ -57,6 +57,43 @@ def test_what_the_queue_refuses_is_not_submitted(kfac, slurm, words, reason):
     assert slurm.run('squeue', '-h', '-t', 'all').stdout == before
 
 
+@pytest.mark.mongo
+@pytest.mark.parametrize(('scheduler', 'program'), [('slurm', 'sbatch'), ('openpbs', 'qsub')])
+def test_a_second_job_that_is_refused_takes_the_first_with_it(kfac, slurm, scheduler, program):
+    blocker = slurm.sbatch(kfac.folder, '#!/bin/sh\nsleep 300\n', '--nodes=2', '--exclusive',
+                           '--output=/dev/null')
+    before = set(kfac.folder.rglob('*.*'))
+    words = ('submit', 'search', '--optimizer', 'kfac', '--batch', '512', '--dataset', 'digits',
+             '--mongo', 'mongodb://127.0.0.1:1/x', '--workers', '2', '--scheduler', scheduler)
+    with slurm.room_for_one_after(blocker):
+        done = kfac(*words)
+    assert done.returncode == 2
+    assert '{} refuses: '.format(program) in done.stderr
+    assert 'you have too many jobs here' in done.stderr
+    assert 'Traceback' not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    shown = slurm.run('squeue', '-h', '-t', 'all', '--sort=i', '-o', '%i %j %T').stdout
+    (last,) = shown.partition('{} job.sh RUNNING\n'.format(blocker))[2].splitlines()
+    assert last.split()[1:] == ['kfac-driver', 'CANCELLED']
+    assert slurm.run('squeue', '-h', '-o', '%i').stdout.split() == [blocker]
+    assert set(kfac.folder.rglob('*.*')) == before
+    assert 'nothing was submitted' in kfac('submit', '--status').stdout
+
+
+def test_the_study_trains_each_batch_size_where_its_tables_look(kfac, slurm):
+    submitted = kfac('submit', 'study', *SMALL, 'train_size=256', '--optimizer', 'momentum_sgd',
+                     '--batch', '128', '256', '--root', 'my runs')
+    assert submitted.returncode == 0, submitted.stderr
+    job = submitted.stdout.split('\n')[-2].split('_')[0]
+    assert slurm.wait(job, 400) == ['COMPLETED'] * 2, kfac.logs()
+    for sweep, size in (('table1', 128), ('study', 256)):
+        run = kfac.folder / 'my runs' / sweep / 'smoke/digits/momentum_sgd-bs{}/seed0'.format(size)
+        assert json.loads((run / 'result.json').read_text())['epochs'] == 1
+    shown = kfac('study', '--collect', '--root', 'my runs')
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count('missing: no run') == 13
+
+
 def test_cancelled_jobs_can_be_submitted_again(kfac, slurm):
     blocker = slurm.sbatch(kfac.folder, '#!/bin/sh\nsleep 300\n', '--nodes=2', '--exclusive')
     words = ('submit', 'train', kfac.config(epochs=1), '--gpus-per-node', '0')

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The driver of a search.
-# Reads OPTIMIZER, BATCH, TRIALS, PROFILE and jobscripts/env.sh, as in
+# Reads OPTIMIZER, BATCH, TRIALS, PROFILE, DATASET and jobscripts/env.sh, as in
 #   qsub -v OPTIMIZER=adam jobscripts/pbs/torque/search-driver.sh
 #PBS -N kfac-driver
 #PBS -l nodes=1:ppn=1
@@ -10,7 +10,8 @@
 
 run() {
     exec chainer-kfac search --optimizer "${OPTIMIZER:-kfac}" --batch "${BATCH:-2048}" \
-        --trials "${TRIALS:-100}" --profile "${PROFILE:-paper}" --workers 0
+        --trials "${TRIALS:-100}" --profile "${PROFILE:-paper}" ${DATASET:+--dataset "$DATASET"} \
+        --workers 0
 }
 
 # The rest is the same for every job: where and how that is run, and what becomes of it.
@@ -77,6 +78,7 @@ variables+=,OPTIMIZER=${OPTIMIZER:-}
 variables+=,BATCH=${BATCH:-}
 variables+=,TRIALS=${TRIALS:-}
 variables+=,PROFILE=${PROFILE:-}
+variables+=,DATASET=${DATASET:-}
 script=$0
 next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-driver: continued as $next"
