@@ -18,7 +18,9 @@ from chainer_kfac.fisher.state import is_loading
 from chainer_kfac.linalg import Later, finite_flags, is_on_host, read
 from chainer_kfac.optimizers.diagnostics import Diagnostics
 from chainer_kfac.optimizers.recording import RecordingMethod
-from chainer_kfac.optimizers.update_rule import KFACRule
+
+NOT_FINITE = 'a preconditioned or hooked gradient is not finite'
+NOT_AT_ONCE = 'the factors of {} could not be inverted at the first attempt'
 
 
 class UnsafeUpdateError(Exception):
@@ -44,7 +46,11 @@ class Late(NamedTuple):
 
 
 class CheckedMethod(RecordingMethod):
-    """A recording method with the checks of a step."""
+    """A recording method with the checks of a step.
+
+    Attributes:
+        diagnostics (dict): counts of what happened, see `chainer_kfac.optimizers.diagnostics`.
+    """
 
     def _forget(self):
         super()._forget()
@@ -94,7 +100,7 @@ class CheckedMethod(RecordingMethod):
     def unseen_blocks(self) -> list[FisherBlock]:
         """Blocks that have never recorded a call, though their weights may have gradients."""
         return [block for block in self.blocks if block.enabled and block.W.grad is not None
-                and not block.factors.ready and not block.has_new_factors]
+                and not block.factors.ready and not block.estimate.examples]
 
     def check_directions(self, directions):
         """Look at what will be followed; hooks may have spoiled plain gradients, too.
@@ -107,18 +113,13 @@ class CheckedMethod(RecordingMethod):
         plain = [param.grad for param in params if id(param) not in covered]
         flags = finite_flags([*(direction for _, direction in directions), *plain])
         if is_on_host(flags):
-            late = Late(self.t, [], np.array([all(flags)]), True)
-        else:
-            late = self._late_of([flags.all()], is_update=True)
-            rules = [param.update_rule for param in params if param.update_rule is not None]
-            if all(isinstance(rule, KFACRule) for rule in rules):
-                condition = late.flags.all()
-                for rule in rules:
-                    rule.only_if(condition)
-                self._late = late
-                return
-        self._unread = []
-        self.agree(self.distrust(late, read(late.flags)[0]))
+            self.agree(None if all(flags) else NOT_FINITE)
+            return
+        self._late = self._late_of([flags.all()], is_update=True)
+        condition = self._late.flags.all()
+        for param in params:
+            if param.update_rule is not None:
+                param.update_rule.only_if(condition)
 
     def _late_of(self, flags, is_update):
         flags = [*(ok for _, ok in self._unread), *flags]
@@ -138,22 +139,15 @@ class CheckedMethod(RecordingMethod):
             self.learn(late, read(late.flags)[0])
 
     def learn(self, late: Late, flags: np.ndarray) -> None:
-        """Take notice of how a step went, from its flags on the host."""
-        reason = self.distrust(late, flags)
-        if reason is not None and late.is_update:
-            self._diagnostics['updates'] -= 1
-            self._diagnostics.skipped(late.iteration, reason)
-            self._failed_late = True
-
-    def distrust(self, late: Late, flags: np.ndarray) -> str | None:
-        """Drop the inverses that failed; why the update was not made, None if it was."""
+        """Take notice of how a step went, from its flags on the host; drop inverses that failed."""
         failed = [block for block, ok in zip(late.blocks, flags) if not ok]
         for block in failed:
             block.factors.distrust()
-        if failed:
-            return 'the factors of {} could not be inverted at the first attempt'.format(
-                ', '.join(dict.fromkeys(block.name for block in failed)))
-        return None if flags.all() else 'a preconditioned or hooked gradient is not finite'
+        if late.is_update and not flags.all():
+            self._diagnostics['updates'] -= 1
+            self._diagnostics.skipped(late.iteration, NOT_AT_ONCE.format(', '.join(
+                dict.fromkeys(block.name for block in failed))) if failed else NOT_FINITE)
+            self._failed_late = True
 
     def has_failed(self, updated: bool) -> bool:
         """At the end of a step: whether this update, or one before it, was not made after all."""

@@ -25,7 +25,6 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
 
     Attributes:
         blocks (list of FisherBlock): one for each covered layer.
-        diagnostics (dict): counts of what happened, see `chainer_kfac.optimizers.diagnostics`.
     """
 
     def __init__(self, constructor: Callable, seed: int, paths, **given):
