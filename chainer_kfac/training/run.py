@@ -149,8 +149,9 @@ class _Job:
         if config.curvature_epochs:
             trainer.extend(Curvature(config.curvature_epochs, ranks), trigger=each_epoch)
         trainer.extend(RandomState(config.seed, ranks))
-        trainer.extend(snapshot(lambda: guard.check_parameters(trainer) is None, ranks),
-                       name='snapshot', trigger=SnapshotTrigger(self.stop, ranks))
+        trigger = SnapshotTrigger(self.stop, ranks)
+        trainer.extend(snapshot(lambda: guard.check_parameters(trainer) is None, ranks,
+                                trigger.written), name='snapshot', trigger=trigger)
         if on_epoch is not None:
             trainer.extend(EpochCallback(on_epoch, self.stop, ranks), trigger=each_epoch)
         return trainer

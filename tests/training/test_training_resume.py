@@ -26,6 +26,7 @@ class CrashError(Exception):
 @pytest.fixture(autouse=True)
 def _kept(monkeypatch):
     monkeypatch.setattr(run_directory.RunDirectory, 'finish', finish_and_keep)
+    monkeypatch.setattr(SnapshotTrigger, 'soon', 0.0)   # after each epoch, however short
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """A small network and small runs for the tests of training; run as a program, a command to kill.
 
 ``python training_support.py KILL ARGS...`` is ``chainer-kfac ARGS...`` with the network ``tiny``
-registered, its last snapshot kept, and something that happens right after an update: KILL is
-``none``, ``SIGNAME@ITERATION`` for a signal to itself or ``raise@ITERATION`` for an exception,
-with ``/RANK`` behind it if it concerns one rank only. Or it is ``digest/RANK`` or ``sources/RANK``:
-that rank then has other data or another version. ``runs`` instead of a subcommand trains several
-configurations, given as pairs of file and folder, one after the other on the same ranks.
+registered, a snapshot after each epoch, the last one kept, and something that happens right after
+an update: KILL is ``none``, ``SIGNAME@ITERATION`` for a signal to itself or ``raise@ITERATION`` for
+an exception, with ``/RANK`` behind it if it concerns one rank only. Or it is ``digest/RANK`` or
+``sources/RANK``: that rank then has other data or another version. ``runs`` instead of a subcommand
+trains several configurations, given as pairs of file and folder, one after the other on the same
+ranks.
 """
 import dataclasses
 import json
@@ -27,6 +28,7 @@ import numpy as np
 from chainer_kfac import models
 from chainer_kfac.communicators.ranks import Alone
 from chainer_kfac.training import RunConfig, run_directory
+from chainer_kfac.training.extensions import SnapshotTrigger
 
 ALONE = Alone()
 
@@ -117,6 +119,7 @@ def finish_and_keep(self, name, content):
 def _main(kill, *argv):
     from chainer_kfac import cli
     models.REGISTRY['tiny'] = Tiny
+    SnapshotTrigger.soon = 0.0
     run_directory.RunDirectory.finish = finish_and_keep
     what, _, rank = kill.partition('/')
     if rank in ('', os.environ.get('OMPI_COMM_WORLD_RANK')):

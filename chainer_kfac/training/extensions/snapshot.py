@@ -17,22 +17,31 @@ logger = logging.getLogger(__name__)
 KEPT = 2
 
 
-def snapshot(condition, ranks):
+def snapshot(condition, ranks, written=lambda: None):
     """Chainer's snapshot extension, written whole or not at all; the last two are kept.
 
     Args:
         condition (callable): called without arguments before each snapshot; False skips it.
         ranks (Alone or Ranks): all of them put the state together, and rank 0 writes it.
+        written (callable): called without arguments after each snapshot.
     """
     first = ranks.rank == 0
     return extensions.snapshot(filename=run_directory.SNAPSHOT + '{.updater.iteration}',
-                               writer=(snapshot_writers.SimpleWriter(savefun=_save) if first
-                                       else _write_nothing),
-                               condition=condition, n_retains=KEPT if first else -1)
+                               writer=_Writer(first, written), condition=condition,
+                               n_retains=KEPT if first else -1)
 
 
-def _write_nothing(filename, outdir, target):
-    """The writer of a rank that does not write."""
+class _Writer(snapshot_writers.SimpleWriter):
+    """Writes on the first rank alone, and tells when that is done."""
+
+    def __init__(self, is_first, written):
+        super().__init__(savefun=_save)
+        self._is_first, self._written = is_first, written
+
+    def __call__(self, filename, outdir, target):
+        if self._is_first:
+            super().__call__(filename, outdir, target)
+        self._written()
 
 
 def _save(path, arrays):
