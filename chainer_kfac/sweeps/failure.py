@@ -7,11 +7,13 @@ import json
 import os
 import pathlib
 
+from chainer_kfac.training.run_directory import RESULT, RunDirectory
+
 NAME = 'failure.json'
 
 
 def write(directory, config, exit_code, reason):
-    """Note a failed attempt.
+    """Note a failed attempt, unless another process trains that run or has finished it.
 
     Args:
         directory (path): the run directory.
@@ -20,6 +22,8 @@ def write(directory, config, exit_code, reason):
         reason (str): one sentence.
     """
     path = pathlib.Path(directory) / NAME
+    if path.with_name(RESULT).exists() or RunDirectory(directory).in_use():
+        return
     partial = path.with_name('.{}.{}'.format(NAME, os.getpid()))
     partial.write_text(json.dumps({'format': 1, 'exit_code': exit_code, 'reason': reason,
                                    'config': config.dump()}, indent=1) + '\n')

@@ -88,6 +88,17 @@ class RunDirectory:
         finally:
             os.close(lock)  # which unlocks it, as the end of the process does
 
+    def in_use(self) -> bool:
+        """Whether a process holds the folder at this moment."""
+        try:
+            with open(self.path / _LOCK, 'rb') as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
     def finish(self, name: str, content: dict[str, Any]) -> None:
         """Write ``result.json`` or ``diverged.json``, and then drop the snapshots."""
         with self.disk_errors('write ' + name):

@@ -1,5 +1,6 @@
 """The scripts in ``jobscripts/``, submitted as they are."""
 import json
+import re
 import shutil
 
 import pytest
@@ -39,16 +40,26 @@ def test_train(kfac, slurm, submit, command, script):
     assert json.loads(result.read_text())['epochs'] == 1
 
 
-def test_cells_of_table1_and_again(kfac, slurm, submit):
+def test_a_cell_of_table1_twice_at_once_and_again(kfac, slurm, submit):
     kfac.environment()
-    choice = {'PROFILE': 'smoke', 'DATASET': 'digits'}
-    job = submit((*SBATCH, '--array=4'), 'slurm/table1.sh', **choice)
-    assert slurm.wait(job, 400) == ['COMPLETED'], _said(kfac, job)
-    result = kfac.folder / 'runs/table1/smoke/digits/adam-bs128/seed0/result.json'
-    written = result.stat()
-    again = submit((*SBATCH, '--array=4'), 'slurm/table1.sh', **choice)
+
+    def table1():
+        return submit((*SBATCH, '--array=4'), 'slurm/table1.sh', PROFILE='smoke', DATASET='digits')
+
+    jobs = [table1(), table1()]
+    ends = [slurm.wait(job, 400)[0] for job in jobs]
+    logs = [_said(kfac, job) for job in jobs]
+    assert 'COMPLETED' in ends, logs
+    if 'FAILED' in ends:  # the other one was there at the same time
+        assert 'is in use by process' in logs[ends.index('FAILED')]
+    assert ''.join(logs).count('[1/1] adam-bs128/seed0: ') == 1
+    run = kfac.folder / 'runs/table1/smoke/digits/adam-bs128/seed0'
+    assert not (run / 'failure.json').exists()
+
+    written = (run / 'result.json').stat()
+    again = table1()
     assert slurm.wait(again, 400) == ['COMPLETED'], _said(kfac, again)
-    assert result.stat() == written
+    assert (run / 'result.json').stat() == written
 
 
 def test_cells_of_the_study(kfac, slurm, submit):
@@ -71,4 +82,5 @@ def test_search(kfac, slurm, submit, trials):
 
 
 def _said(kfac, job):
-    return ''.join(path.read_text() for path in kfac.folder.glob('*[.oe]{}*'.format(job)))
+    its = re.compile(r'\.[oe]?{}(\D|$)'.format(job))
+    return ''.join(path.read_text() for path in kfac.folder.iterdir() if its.search(path.name))

@@ -1,6 +1,7 @@
 """A sweep goes on past failures, skips what is finished, and stops its children when told."""
 import functools
 import io
+import json
 import os
 import signal
 import time
@@ -8,11 +9,12 @@ import time
 import pytest
 
 from chainer_kfac.exceptions import ConfigError
-from chainer_kfac.sweeps import Sweep, runner
+from chainer_kfac.sweeps import Sweep, failure, runner
 from chainer_kfac.sweeps.child import environment
 from chainer_kfac.sweeps.console import Console
 from chainer_kfac.training.config import RunConfig
 from chainer_kfac.training.extensions.stop import Interrupted
+from chainer_kfac.training.run_directory import RunDirectory
 
 
 class FakeChild:
@@ -123,6 +125,20 @@ def test_a_failure_is_reported_and_does_not_stop_the_others(fake, make_sweep):
     assert 'adam-bs128/seed1: no space left' in sentence
     assert sentence.endswith('console.txt)')
     assert '[2/3] FAILED' in output.getvalue()
+
+
+def test_an_attempt_beside_another_one_leaves_no_failure_there(tmp_path):
+    config, = configs(1)
+    place = RunDirectory(tmp_path)
+    with place.opened(config):
+        failure.write(tmp_path, config, 2, 'in use')
+        assert not (tmp_path / failure.NAME).exists()
+        place.finish('result.json', {})
+    failure.write(tmp_path, config, 2, 'in use')
+    assert not (tmp_path / failure.NAME).exists()
+    (tmp_path / 'result.json').unlink()
+    failure.write(tmp_path, config, 1, 'no space left')
+    assert json.loads((tmp_path / failure.NAME).read_text())['reason'] == 'no space left'
 
 
 def test_a_directory_of_another_configuration_is_a_failure_by_name(fake, make_sweep, tmp_path):

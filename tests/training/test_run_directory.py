@@ -127,9 +127,11 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path):
     context = multiprocessing.get_context('fork')
     ready, done = context.Event(), context.Event()
     holder = context.Process(target=_hold, args=(tmp_path, ready, done))
+    assert not RunDirectory(tmp_path).in_use()
     holder.start()
     try:
         assert ready.wait(30)
+        assert RunDirectory(tmp_path).in_use()
         sentence = 'in use by process {} on '.format(holder.pid)
         with pytest.raises(RunDirectoryError, match=sentence), \
                 RunDirectory(tmp_path).opened(config()):
@@ -137,6 +139,7 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path):
     finally:
         holder.kill()
         holder.join()
+    assert not RunDirectory(tmp_path).in_use()
     with RunDirectory(tmp_path).opened(config()):
         pass
 
