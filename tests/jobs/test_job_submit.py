@@ -3,7 +3,10 @@ import json
 import logging
 import os
 import pathlib
+import re
+import shlex
 import shutil
+import subprocess
 
 import pytest
 
@@ -113,6 +116,22 @@ def test_an_array_is_submitted_and_recorded(user, capsys):
         entry, = json.loads(pathlib.Path(run, 'jobs.json').read_text())
         assert (entry['scheduler'], entry['job_id']) == ('slurm', part.job_id)
         assert pathlib.Path(entry['folder']) == submission.folder
+
+
+@pytest.mark.skipif(shutil.which('make') is None, reason='make is not installed')
+def test_make_submits_it_too(tmp_path, monkeypatch):
+    monkeypatch.delenv('MAKEFLAGS', raising=False)
+    shown = subprocess.run(
+        ['make', '--dry-run', '--directory', pathlib.Path(__file__).parents[2], 'submit',
+         'SCHEDULER=slurm', 'PROFILE=smoke', 'BATCH=128 512 2048', 'OPTIMIZER=momentum_sgd',
+         'NODES=2', 'GPUS=4', 'DATASET=digits', 'SEEDS=3', 'HPARAMS=tuned'],
+        capture_output=True, text=True, check=True).stdout
+    words = shlex.split(re.search(r'chainer-kfac (submit .*?[^\\])\n', shown, re.DOTALL)[1])
+    args = vars(cli._parser().parse_args([word for word in words if word.strip()]))
+    assert (args['kind'], args['scheduler'], args['profile']) == ('table1', 'slurm', 'smoke')
+    assert (args['batch'], args['optimizer']) == ([128, 512, 2048], ['momentum_sgd'])
+    assert (args['nodes'], args['gpus_per_node'], args['seeds']) == (2, 4, 3)
+    assert (args['dataset'], args['hparams']) == ('digits', 'tuned')
 
 
 def test_what_is_finished_or_submitted_is_not_submitted_again(user, caplog):
