@@ -8,7 +8,7 @@ from benchmarks import rows
 from benchmarks.gpu.record import ROOT
 from chainer_kfac.compat import require
 
-NAMES = ('SGD', 'Adam', 'K-FAC', 'K-FAC, weight decay')
+NAMES = ('SGD', 'Adam', 'K-FAC', 'K-FAC, weight decay', 'K-FAC 10/100')
 STEPS = 5
 
 READING = ('get', 'item', 'tolist', '__bool__', '__int__', '__float__', '__complex__')
