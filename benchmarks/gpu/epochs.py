@@ -1,4 +1,4 @@
-"""Seconds an epoch of whole training runs: data, augmentation, validation, log and snapshot."""
+"""Seconds an epoch of whole training runs: data, augmentation, validation and log."""
 import statistics
 import tempfile
 import time
