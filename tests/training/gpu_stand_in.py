@@ -16,8 +16,8 @@ from chainer_kfac.training import device
 VISIBLE = os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')
 
 
-def install():
-    """Put them where a run looks for its GPU."""
+def install(put=setattr):
+    """Put them where a run looks for its GPU; ``put`` may be pytest's ``monkeypatch.setattr``."""
     cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=SimpleNamespace(
         getDeviceCount=lambda: len(VISIBLE),
         getDeviceProperties=lambda number: {'uuid': VISIBLE[number].encode()})))
@@ -29,9 +29,9 @@ def install():
         return SimpleNamespace(xp=cupy, device=SimpleNamespace(
             id=number, pci_bus_id='0000:{}:00.0'.format(VISIBLE[number])))
 
-    device.chainer = SimpleNamespace(get_device=get_device)
-    device.cuda = SimpleNamespace(available=True, cupy=cupy)
-    device.require = lambda *_: cupy
+    put(device, 'chainer', SimpleNamespace(get_device=get_device))
+    put(device, 'cuda', SimpleNamespace(available=True, cupy=cupy))
+    put(device, 'require', lambda *_: cupy)
 
 
 def tell():

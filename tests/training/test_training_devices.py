@@ -1,32 +1,19 @@
-"""Which GPU a rank of a real MPI job gets, where GPUs are there in name only."""
+"""Which GPU a rank gets, where GPUs are there in name only."""
 import gpu_stand_in
 import pytest
 
+from chainer_kfac import resources
 from chainer_kfac.communicators.ranks import Alone
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.training import device
 
-pytestmark = pytest.mark.mpi
-
 PROGRAM = gpu_stand_in.__file__
-RUN = ('train', 'experiments/quickstart.yaml')
-SMOKE = ('table1', '--profile', 'smoke', '--dataset', 'digits', '--optimizer', 'adam')
+TRAIN = ('train', resources.find('experiments/quickstart.yaml'))
+TABLE1 = ('table1', '--profile', 'smoke', '--dataset', 'digits', '--optimizer', 'adam')
 WORKER = ('worker', '--mongo', 'mongodb://127.0.0.1:1/x')
 
 
-@pytest.fixture
-def refused(mpirun, tmp_path):
-    """``refused(ranks, *words, **variables)``: the one sentence that a job is refused with."""
-    def run(ranks, *words, **variables):
-        done = mpirun(ranks, PROGRAM, *words, '--root', tmp_path / 'runs', **variables)
-        assert done.returncode == 2, done.stderr
-        assert 'Traceback' not in done.stderr
-        sentence, = (line for line in done.stderr.splitlines() if 'GPU' in line)
-        assert not list(tmp_path.glob('runs/*'))
-        return sentence
-    return run
-
-
+@pytest.mark.mpi
 def test_each_rank_of_a_node_has_a_gpu_of_its_own(mpirun):
     done = mpirun(2, PROGRAM, 'devices', CUDA_VISIBLE_DEVICES='4,5,6')
     assert done.returncode == 0, done.stderr
@@ -34,29 +21,24 @@ def test_each_rank_of_a_node_has_a_gpu_of_its_own(mpirun):
         ['0', '4'], ['1', '5']]
 
 
-@pytest.mark.parametrize('words', [RUN, SMOKE, WORKER], ids=lambda words: words[0])
-def test_two_ranks_on_one_gpu_are_refused_by_name(refused, words):
-    said = refused(2, *words, CUDA_VISIBLE_DEVICES='0')
+@pytest.mark.mpi
+@pytest.mark.parametrize('words', [TRAIN, TABLE1, WORKER], ids=lambda words: words[0])
+def test_two_ranks_on_one_gpu_are_refused_by_name(mpirun, tmp_path, words):
+    done = mpirun(2, PROGRAM, *words, '--root', tmp_path / 'runs', CUDA_VISIBLE_DEVICES='0')
+    assert done.returncode == 2, done.stderr
+    assert 'Traceback' not in done.stderr
+    said, = (line for line in done.stderr.splitlines() if 'GPU' in line)
     assert said.startswith('chainer-kfac {}: rank 0 on '.format(words[0]))
     assert ' and rank 1 on ' in said
     assert 'would train on one GPU: start one rank a GPU' in said
-
-
-def test_a_gpu_by_its_number_is_that_of_all_ranks(refused):
-    said = refused(2, *RUN, 'device=1', CUDA_VISIBLE_DEVICES='0,1', KFAC_SHARE_GPUS='1')
-    assert 'would train on one GPU' in said  # there is one for each: sharing is a mistake
-
-
-def test_they_may_share_where_there_are_too_few(mpirun):
-    done = mpirun(2, PROGRAM, 'devices', CUDA_VISIBLE_DEVICES='4', KFAC_SHARE_GPUS='1')
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[-1] for line in sorted(done.stdout.splitlines())] == ['4', '4']
+    assert not list(tmp_path.iterdir())
 
 
 class Two(Alone):
-    """Rank 0 of two, of which the other one has that GPU."""
+    """Two ranks of one node, of which this is the second, and what the first has."""
 
     size = intra_size = 2
+    rank = intra_rank = 1
 
     def __init__(self, other):
         self._other = other
@@ -65,10 +47,36 @@ class Two(Alone):
         return 'rank {}'.format(rank)
 
     def gather(self, content):
-        return [content, (self._other, False)]
+        return [(self._other, content[1]), content]
 
 
-def test_gpus_on_some_ranks_only_are_refused():
+@pytest.fixture
+def visible(monkeypatch):
+    """``visible(*names)``: which GPUs there are, by name; returns their identities."""
+    def choose(*names):
+        monkeypatch.setattr(gpu_stand_in, 'VISIBLE', names)
+        gpu_stand_in.install(monkeypatch.setattr)
+        return [device._identity(device.choose(number)) for number in range(len(names))]
+    return choose
+
+
+def test_a_gpu_by_its_number_is_that_of_all_ranks(visible, monkeypatch):
+    _, second = visible('4', '5')
+    monkeypatch.setenv(device.SHARE, '1')  # there is one for each: sharing is a mistake
+    with pytest.raises(ConfigError, match='rank 0 and rank 1 would train on one GPU'):
+        device.of_rank(1, Two(second))
+
+
+def test_they_may_share_where_there_are_too_few(visible, monkeypatch):
+    gpu, = visible('4')
+    with pytest.raises(ConfigError, match='or set KFAC_SHARE_GPUS=1 where there are fewer'):
+        device.of_rank('auto', Two(gpu))
+    monkeypatch.setenv(device.SHARE, '1')
+    assert device.of_rank('auto', Two(gpu)).device.id == 0
+
+
+def test_gpus_on_some_ranks_only_are_refused(visible):
+    gpu, = visible('4')
     with pytest.raises(ConfigError, match='some ranks would train on GPUs and others on a CPU'):
-        device.of_rank(-1, Two(('n2', b'0', '0000:0:00.0')))
-    assert device.of_rank(-1, Two(None)).name == '@numpy'
+        device.of_rank(-1, Two(gpu))
+    assert device.of_rank(-1, Two(None)).xp is None
