@@ -107,6 +107,11 @@ class Layout:
             unpack_triangle(flat_one, out=one)
         return out
 
+    def take(self, buffer, rank: int, key):
+        """An item as an array of its shape, in memory of its own."""
+        found = self.unpack(buffer, rank, key)
+        return found if self._places[rank, key][0].triangle else found.copy()
+
     def bytes_by_purpose(self, itemsize: int) -> dict[str, int]:
         """Bytes of all parts, by the purpose of the items."""
         total = {}

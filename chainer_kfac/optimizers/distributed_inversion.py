@@ -148,8 +148,8 @@ def _send_to_teams(comm, units, packed, scratch):
         for side in SIDES:
             if side not in unit.sides:
                 place = team.ranks.index(unit.share.owners[side])
-                flat = layout.unpack(buffer, place, (unit.share.index, unit.group, side))
-                unit.sides[side] = _rebuilt(unit, side, flat if packed else flat.copy())
+                flat = layout.take(buffer, place, (unit.share.index, unit.group, side))
+                unit.sides[side] = _rebuilt(unit, side, flat)
 
 
 def _rebuilt(unit, side, matrix):

@@ -13,6 +13,7 @@ import chainer
 from chainer_kfac.communicators.background import Background
 from chainer_kfac.communicators.packing import Item, Layout
 from chainer_kfac.fisher.estimate import Use
+from chainer_kfac.linalg import Workspace
 from chainer_kfac.optimizers.distributed_shares import SIDES, Share, wide_dtype
 
 
@@ -27,6 +28,7 @@ class EarlyReduction:
     def __init__(self, comm, packed: bool, half: bool):
         self._comm, self._packed, self._half = comm, packed, half
         self._background = Background(comm, 'early reduction')
+        self._scratch = Workspace()
         self._under_way: list = []
 
     def send(self, share: Share, use: Use, terms: float | None, loss_scale: float | None) -> None:
@@ -43,7 +45,10 @@ class EarlyReduction:
                           for side in factors if share.owners[side] == rank]
                          for rank in range(self._comm.size)])
         arrays = list(factors.values())
-        buffer = chainer.backend.get_array_module(*arrays).empty(layout.size, wide_dtype(arrays))
+        # Several calls of a layer are under way at a time, each in a buffer of its own.
+        buffer = self._scratch.take(
+            len(self._under_way), (layout.size,), wide_dtype(arrays),
+            chainer.backend.get_array_module(*arrays))
         for side, factor in factors.items():
             layout.pack(buffer, share.owners[side], side, factor, weights[side])
         self._comm.count(layout.bytes_by_purpose(buffer.itemsize))
@@ -73,7 +78,7 @@ class EarlyReduction:
             for side in sides:
                 total = None
                 if share.owns(side):
-                    total = layout.unpack(job.buffer, self._comm.rank, side)
+                    total = layout.take(job.buffer, self._comm.rank, side)
                     total /= (estimate.examples if side == 'A' else estimate.share) or 1.0
                     if (share, side) in begun:
                         total += getattr(estimate, side)

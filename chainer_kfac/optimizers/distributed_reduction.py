@@ -230,7 +230,9 @@ class Reduction:
             if not share.owns(side):
                 setattr(estimate, side, None)
                 continue
-            setattr(estimate, side, layout.unpack(buffer, rank, (share.index, side), out=factor))
+            key = share.index, side
+            setattr(estimate, side, layout.take(buffer, rank, key) if factor is None else
+                    layout.unpack(buffer, rank, key, out=factor))
         for name, (owner, param) in self._alone.items():
             if owner == rank:
                 _set_grad(param, layout.unpack(buffer, rank, name))

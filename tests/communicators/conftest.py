@@ -26,9 +26,12 @@ def changes(tmp_path_factory):
 
 @pytest.fixture
 def ranks(mpirun):
-    """``ranks(n, program, *arguments)`` runs a program of this folder; it must succeed."""
+    """``ranks(n, program, *arguments)`` runs a program of this folder; it must succeed.
+
+    By way of mpi4py, so that an error of one rank ends all instead of leaving the others waiting.
+    """
     def run(n, program, *arguments, **variables):
-        done = mpirun(n, PROGRAMS / program, *arguments, OMP_NUM_THREADS='1',
+        done = mpirun(n, '-m', 'mpi4py', PROGRAMS / program, *arguments, OMP_NUM_THREADS='1',
                       OPENBLAS_NUM_THREADS='1', OMPI_MCA_mpi_yield_when_idle='1',
                       timeout=600, **variables)
         assert done.returncode == 0, done.stdout + done.stderr

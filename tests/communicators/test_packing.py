@@ -36,6 +36,9 @@ def test_unpacking_undoes_packing(items, dtype, seed):
         out = np.empty_like(array)
         assert layout.unpack(buffer, rank, key, out=out) is out
         assert_array_equal(out, array)
+        own = layout.take(buffer, rank, key)
+        assert_array_equal(own, array)
+        assert not np.shares_memory(own, buffer)
 
 
 @settings(max_examples=60, deadline=None)

@@ -17,7 +17,7 @@ from chainer_kfac.training.run_directory import path
 pytestmark = pytest.mark.mpi
 
 SECONDS = 30
-"""Within which all ranks must have ended after one was lost."""
+"""Within which all ranks must have ended after one was lost, or were refused."""
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +145,7 @@ def test_a_lost_rank_ends_all(launch, tmp_path, kill, words):
     ('sources/1', 'the version of chainer_kfac is .* ffffffffffff. on rank 1'),
 ])
 def test_ranks_that_differ_are_refused_by_name(launch, tmp_path, kill, words):
-    done = launch(2, kill, config())
+    done = launch(2, kill, config(), timeout=SECONDS)
     assert_refused(done, words)
     assert not path(config(), tmp_path).exists()
 
@@ -153,11 +153,12 @@ def test_ranks_that_differ_are_refused_by_name(launch, tmp_path, kill, words):
 def test_ranks_with_another_configuration_are_refused_by_field(launch, tmp_path):
     other = [':', '-n', 1, training_support.sys.executable, training_support.__file__, 'none',
              'train', request(config(lr=0.2), tmp_path)]
-    assert_refused(launch(1, 'none', config(), *other), 'lr is 0.2 on rank 1 on .* and 0.05 on')
+    done = launch(1, 'none', config(), *other, timeout=SECONDS)
+    assert_refused(done, 'lr is 0.2 on rank 1 on .* and 0.05 on')
 
 
 def test_another_layout_than_the_job_has_is_refused(launch):
-    done = launch(2, 'none', config(), KFAC_NODES='2', KFAC_RANKS_PER_NODE='1')
+    done = launch(2, 'none', config(), timeout=SECONDS, KFAC_NODES='2', KFAC_RANKS_PER_NODE='1')
     assert_refused(done, r'the ranks of a node were to be 1 on each of 2 .* and are 2 on ')
 
 

@@ -28,6 +28,50 @@ def bytes_of_factors():
         assert comm.traffic.bytes['factors'] - before == 8 * numbers
 
 
+def intervals():
+    """Factors are sent when factors are due, inverses when inverses are."""
+    training = cases.Training('all ranks', comm)
+    training.optimizer.factor_update_interval = 2
+    training.optimizer.inverse_update_interval = 3
+    for step in range(7):
+        before = dict(comm.traffic.bytes)
+        training.step(step)
+        sent = {name: size - before.get(name, 0) for name, size in comm.traffic.bytes.items()}
+        assert (sent['factors'] > 0) == (step % 2 == 0), step
+        assert (sent['inverses'] > 0) == (step % 3 == 0), step
+        assert sent['directions'] > 0, step
+
+
+def a_rank_that_owns_nothing():
+    """It keeps nothing of K-FAC but momentum, and steps like the others."""
+    training = cases.Training('fewer layers than ranks', comm, fraction=0.0)
+    training.step(0)
+    share, = training.optimizer.shares
+    assert share.team == (0,)
+    factors = share.block.factors
+    training.optimizer.make_whole()
+    assert factors.A is not None
+    training.step(1)
+    if rank == 0:
+        assert factors.A is not None
+        assert factors.sides is not None
+    else:
+        assert (factors.A, factors.G, factors.sides) == (None, None, None)
+        assert all(param.update_rule.state for param in training.net.params())
+
+
+def buffers_are_allocated_once():
+    training = cases.Training('default', comm, overlap=True, packed=False)
+    seen = []
+    for step in range(4):
+        training.step(step)
+        seen.append({array.ctypes.data for workspace in (
+            training.optimizer.scratch, training.optimizer._early._scratch, comm._scratch)
+            for array in workspace._arrays.values()})
+    assert len(seen[1]) > 3
+    assert seen[1] == seen[2] == seen[3]
+
+
 def a_report():
     """Chainer's reporter is told of bytes and seconds."""
     training = cases.Training('default', comm, overlap=True)
@@ -130,7 +174,8 @@ def two_optimizers_on_parts():
     assert np.allclose(both.change(), own.change(), rtol=0, atol=1e-10)
 
 
-for check in (bytes_of_factors, a_report, all_skip_together, factors_that_need_more_damping,
+for check in (bytes_of_factors, intervals, a_rank_that_owns_nothing, buffers_are_allocated_once,
+              a_report, all_skip_together, factors_that_need_more_damping,
               different_models_are_refused, other_parameters_are_refused,
               a_snapshot_between_micro_batches_is_refused,
               two_optimizers_on_parts):
