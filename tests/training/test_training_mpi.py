@@ -93,6 +93,10 @@ def test_the_log_does_not_depend_on_the_number_of_ranks(alone, mpirun, tmp_path,
         sent = log[0]['comm/bytes']
         assert sent == 4 * n if 'kfac' not in name else sent > 4 * n
         assert log[0]['comm/seconds'] > 0
+        if 'kfac' in name:
+            assert log[0]['kfac/bytes'] > 0
+            for phase in ('gradient', 'reduce', 'update inverses', 'precondition'):
+                assert log[0]['kfac/seconds/' + phase] > 0
 
 
 def test_four_ranks_then_two_then_one(alone, launch, tmp_path):
