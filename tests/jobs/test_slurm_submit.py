@@ -13,15 +13,19 @@ CELLS = 'runs/table1/smoke/digits'
 def test_table1_is_an_array_of_which_each_part_trains_a_cell(kfac, slurm):
     sizes = ('128', '512', '2048')
     words = ('table1', *SMALL, 'train_size=2048', '--optimizer', 'momentum_sgd', '--batch', *sizes)
+    # Holds both nodes, so that the parts still wait at the second call, however slow that is.
+    blocker = slurm.sbatch(kfac.folder, '#!/bin/sh\nsleep 300\n', '--nodes=2', '--exclusive',
+                           '--output=/dev/null')
     submitted = kfac('submit', *words)
     assert submitted.returncode == 0, submitted.stderr
     job = kfac.job()
     assert [line.split()[0] for line in submitted.stdout.splitlines()[-3:]] == [
         '{}_{}'.format(job, part) for part in (1, 2, 3)]
 
-    again = kfac('submit', *words)  # while the parts wait or run
+    again = kfac('submit', *words)  # while the parts wait
     assert (again.returncode, again.stdout) == (0, '')
     assert again.stderr.count('already submitted as {}_'.format(job)) == 3
+    slurm.run('scancel', blocker)
 
     assert slurm.wait(job, 400) == ['COMPLETED'] * 3, kfac.logs()
     for part, size in enumerate(sizes, 1):
