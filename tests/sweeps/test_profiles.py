@@ -61,7 +61,7 @@ def test_auto_follows_the_gpus():
 
 
 def test_unknown_profile_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match="'shrot'.*paper, short, smoke"):
+    with pytest.raises(ConfigError, match="'shrot'.*paper, short, brief, smoke"):
         profiles.choose('shrot', plan.all_profiles(), gpus=[])
 
 
@@ -79,7 +79,7 @@ def test_only_smoke_falls_back_and_says_so(no_cifar10, caplog):
     assert 'Stand-in data' in caplog.text
     assert 'digits instead of CIFAR-10' in caplog.text
     assert no_cifar10 == ['cifar10', 'digits']
-    for name in ('short', 'paper'):
+    for name in ('short', 'brief', 'paper'):
         with pytest.raises(DataError):
             profiles.dataset(None, known[name])
 
