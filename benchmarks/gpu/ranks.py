@@ -10,8 +10,14 @@ import numpy as np
 
 from benchmarks.gpu.record import ROOT
 
-BOUND = 1e-3
-"""Largest difference of a weight in units of the distance that the weights have moved."""
+BOUNDS = {'K-FAC, float64': 1e-9, 'SGD': 1e-3}
+"""Largest difference of a weight in units of the distance that the weights have moved.
+
+K-FAC is held to float64: two ranks round otherwise than one. In float32 that takes, now and then,
+an activation over the kink of its ReLU or to another maximum of its pooling window: one of the
+200,704 windows of a batch changed the gradient of the first layer by 2%, and K-FAC makes more of
+that.
+"""
 
 
 def run(options: dict) -> dict:
@@ -20,25 +26,25 @@ def run(options: dict) -> dict:
     Returns:
         dict: 'optimizers': of each the largest difference, relative to the largest move.
     Raises:
-        RuntimeError: if the difference is beyond `BOUND`.
+        RuntimeError: if a difference is beyond its bound in `BOUNDS`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        weights = [trained(n, 'naive', options, Path(folder, str(n))) for n in (1, 2)]
-    found = {}
-    for name in sorted({key.partition(' ')[0] for key in weights[0]}):
-        keys = [key for key in weights[0] if key.startswith(name + ' ')]
-        moved = max(abs(weights[0][key] - weights[0]['start ' + key.partition(' ')[2]]).max()
-                    for key in keys)
-        if name != 'start':
-            found[name] = float(max(abs(weights[0][key] - weights[1][key]).max()
-                                    for key in keys) / moved)
-    if not all(difference <= BOUND for difference in found.values()):
+        one, two = (trained(n, 'naive', options, Path(folder, str(n))) for n in (1, 2))
+    found = {name: difference(one, two, name) for name in BOUNDS}
+    if not all(found[name] <= bound for name, bound in BOUNDS.items()):
         raise RuntimeError('two ranks differ from one: {}'.format(found))
     return {'optimizers': found}
 
 
+def difference(one: dict, two: dict, name: str) -> float:
+    """Between the weights that an optimizer gives in one process and in two."""
+    keys = [key for key in one if key.startswith(name + '/')]
+    moved = max(abs(one[key] - one['start of ' + key]).max() for key in keys)
+    return float(max(abs(one[key] - two[key]).max() for key in keys) / moved)
+
+
 def trained(n: int, communicator: str, options: dict, target: Path) -> dict[str, np.ndarray]:
-    """Weights before and after training in ``n`` processes: '<optimizer> <parameter>' -> array."""
+    """Weights after training in ``n`` processes, '<optimizer>/<parameter>' -> array, and before."""
     command = [sys.executable, '-m', 'benchmarks.gpu.ranked', communicator, options['device'],
                str(target)]
     # Also on one rank through the launcher, and also as root on more ranks than cores.
