@@ -138,11 +138,11 @@ def wrap(text: str, width: float, size: float, weight: str = 'normal') -> list[s
 
 
 def _width(text, size, weight='normal'):
-    """Inches; of the glyphs' outlines, so that it needs no canvas."""
+    """Inches; of the points of the glyphs' outlines, so that it needs no canvas."""
     text_path = require('matplotlib.textpath', PURPOSE).TextPath
     font = require('matplotlib.font_manager', PURPOSE).FontProperties(
         family='DejaVu Sans', size=size, weight=weight)
-    return text_path((0, 0), text, prop=font).get_extents().x1 / 72
+    return text_path((0, 0), text, prop=font).vertices[:, 0].max() / 72
 
 
 def _legend_rows(handles, room):
