@@ -53,8 +53,9 @@ def parser() -> argparse.ArgumentParser:
                         help='where the report goes (default: results/gpu/<card>)')
     result.add_argument('--work', type=Path, default=Path('runs/gpu-check'), metavar='DIR',
                         help='packages, logs, data set (default: %(default)s)')
-    result.add_argument('--root', type=Path, default=Path('runs'), metavar='DIR',
-                        help='folder of the training runs (default: %(default)s)')
+    result.add_argument('--root', type=Path, metavar='DIR',
+                        help='folder of the training runs (default: runs; of a dry run, '
+                             'one below --work)')
     result.add_argument('--resume', type=Path, metavar='FILE',
                         help='runs.tar.gz of an earlier call: its finished runs are kept')
     result.add_argument('--steps', nargs='+', choices=NAMES, default=list(NAMES), metavar='STEP',
@@ -78,6 +79,8 @@ class Check:
 
     def __init__(self, args, installed, end):
         self._args, self._installed, self._end = args, installed, end
+        # The runs of a dry run are no rows of the user's tables.
+        self._root = args.root or (args.work / 'runs' if args.dry_run else Path('runs'))
         self._logs = args.work.absolute() / 'logs'
         self._logs.mkdir(exist_ok=True)
         self._environment = environment.variables(args.work.absolute() / 'packages', ROOT)
@@ -167,7 +170,7 @@ class Check:
     def _options(self, out):
         args = self._args
         return {'dry_run': args.dry_run, 'device': '@numpy' if args.dry_run else '@cupy:0',
-                'out': str(out), 'root': str(args.root.absolute()), 'jobs': args.jobs,
+                'out': str(out), 'root': str(self._root.absolute()), 'jobs': args.jobs,
                 'data': None if args.data is None else str(args.data.absolute())}
 
     def _lacks_data(self, step):
@@ -185,7 +188,7 @@ class Check:
     def _unbundle(self):
         self._output('from pathlib import Path; from benchmarks.gpu import paper; '
                      'paper.unbundle(Path({!r}), Path({!r}))'.format(
-                         str(self._args.resume.absolute()), str(self._args.root.absolute())))
+                         str(self._args.resume.absolute()), str(self._root.absolute())))
 
     def _output(self, code):
         return subprocess.run([sys.executable, '-c', code], env=self._environment, cwd=ROOT,

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_dry_run_does_everything_that_needs_no_card(tmp_path):
     done = subprocess.run(
         [sys.executable, 'benchmarks/gpu_check.py', '--dry-run', '--minutes', '9',
-         '--work', tmp_path / 'work', '--root', tmp_path / 'runs', '--out', tmp_path / 'out'],
+         '--work', tmp_path / 'work', '--out', tmp_path / 'out'],
         cwd=ROOT, capture_output=True, text=True)
     report = json.loads((tmp_path / 'out/report.json').read_text())
     assert done.returncode == 0, (done.stderr, report)
@@ -40,6 +40,8 @@ def test_a_dry_run_does_everything_that_needs_no_card(tmp_path):
     assert 'Targets' not in text
     assert '`waits`, how often a step waits for the card | skipped: needs a card' in text
     assert str(tmp_path) not in text
+    # Not in runs/, where they would be rows of the user's tables.
+    assert list((tmp_path / 'work/runs').glob('*/*/*/*/*/result.json'))
     with tarfile.open(tmp_path / 'out/runs.tar.gz') as archive:
         names = {Path(name).name for name in archive.getnames()}
     assert names == {'config.yaml', 'log', 'result.json'}
