@@ -50,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--data', type=Path, metavar='PATH',
                         help='archive of CIFAR-10 as JPEG files, or the folder that holds it')
     result.add_argument('--out', type=Path, metavar='DIR',
-                        help='where the report goes (default: results/gpu/<card>)')
+                        help='where the report goes (default: results/gpu/<card>; of a dry '
+                             'run, below --work)')
     result.add_argument('--work', type=Path, default=Path('runs/gpu-check'), metavar='DIR',
                         help='packages, logs, data set (default: %(default)s)')
     result.add_argument('--root', type=Path, metavar='DIR',
@@ -96,7 +97,9 @@ class Check:
         # What changes from moment to moment would make every report another card's.
         card = {key: value for key, value in entry['data'].items()
                 if key not in ('free_mb', 'nvidia_smi')}
-        self._out = (self._args.out or default_out(card['name'], self._args.dry_run)).absolute()
+        # A dry run leaves nothing among the results.
+        self._out = (self._args.out or (self._args.work / 'report' if self._args.dry_run
+                                        else results_of(card['name']))).absolute()
         self._record = Record(self._out, {
             'card': card, 'code': code_digest(), 'dry_run': self._args.dry_run,
             'versions': self._versions(), 'from_wheels': self._installed})
@@ -195,8 +198,6 @@ class Check:
                               check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def default_out(card: str, dry_run: bool) -> Path:
-    """``results/gpu/<card>``; a dry run leaves nothing among the results."""
-    if dry_run:
-        return Path('runs/gpu-check/report')
+def results_of(card: str) -> Path:
+    """``results/gpu/<card>``: where the report of a card goes by itself."""
     return Path('results/gpu', re.sub(r'[^a-z0-9]+', '-', card.lower()).strip('-'))

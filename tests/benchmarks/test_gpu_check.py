@@ -26,23 +26,24 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_dry_run_does_everything_that_needs_no_card(tmp_path):
     done = subprocess.run(
         [sys.executable, 'benchmarks/gpu_check.py', '--dry-run', '--minutes', '9',
-         '--work', tmp_path / 'work', '--out', tmp_path / 'out'],
+         '--work', tmp_path / 'work'],
         cwd=ROOT, capture_output=True, text=True)
-    report = json.loads((tmp_path / 'out/report.json').read_text())
+    out = tmp_path / 'work/report'
+    report = json.loads((out / 'report.json').read_text())
     assert done.returncode == 0, (done.stderr, report)
     states = {entry['name']: entry['state'] for entry in report['steps']}
     assert list(states) == [name for name in NAMES if name != 'card']
     for step in STEPS[1:]:
         assert states[step.name] == ('skipped' if step.dry else 'done'), step.name
         assert re.search('^{} +{}'.format(step.name, states[step.name]), done.stdout, re.MULTILINE)
-    text = (tmp_path / 'out/report.md').read_text()
+    text = (out / 'report.md').read_text()
     assert 'No number on this page says anything about a card' in text
     assert 'Targets' not in text
     assert '`waits`, how often a step waits for the card | skipped: needs a card' in text
     assert str(tmp_path) not in text
     # Not in runs/, where they would be rows of the user's tables.
     assert list((tmp_path / 'work/runs').glob('*/*/*/*/*/result.json'))
-    with tarfile.open(tmp_path / 'out/runs.tar.gz') as archive:
+    with tarfile.open(out / 'runs.tar.gz') as archive:
         names = {Path(name).name for name in archive.getnames()}
     assert names == {'config.yaml', 'log', 'result.json'}
 
@@ -120,7 +121,7 @@ def test_a_card_is_in_the_report(tmp_path, monkeypatch):
     monkeypatch.setattr(command.Check, '_outcome', fake)
     monkeypatch.setattr(command.Check, '_versions', lambda self: {})
     args = command.parser().parse_args(['--work', str(tmp_path), '--steps', 'doctor'])
-    assert command.default_out('A 100', False) == Path('results/gpu/a-100')
+    assert command.results_of('A 100') == Path('results/gpu/a-100')
     args.out = tmp_path / 'out'
     assert command.Check(args, {}, time.monotonic() + 60).run() == 0
     report = json.loads((tmp_path / 'out/report.json').read_text())
