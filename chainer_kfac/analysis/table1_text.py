@@ -123,8 +123,10 @@ def _protocol(row):
 
 
 def _hyperparameters(row):
-    return ', '.join('{} {:.6g}'.format(field.replace('_', ' '), value)
-                     for field, value in row['hyperparameters'].items())
+    values = ', '.join('{} {:.6g}'.format(field.replace('_', ' '), value)
+                       for field, value in row['hyperparameters'].items())
+    # Of a cell without a run they come from the plan, which another profile would still scale.
+    return 'profile paper: ' + values if row['status'] == 'missing' else values
 
 
 def number(value, spec='') -> str:

@@ -84,6 +84,8 @@ def test_the_page_states_the_rule_and_what_is_missing(write_run, collect):
     assert '| between 128 and 512 ' in text
     assert 'Missing: Momentum SGD 128, Momentum SGD 512' in text
     assert 'lr decay epoch 6,' in text  # 65 of the paper's epochs, a tenth of them
+    assert '| profile paper: weight decay 0.000783378, ' in text    # 1024 has no run
+    assert text.count('profile paper: ') == text.count('missing: no run') == 14
 
 
 def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
