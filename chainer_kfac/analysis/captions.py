@@ -60,7 +60,7 @@ def notes(study, series: Sequence, seeds: str, end: str) -> list[str]:
                                   ' and '.join(map(str, between))))
     if any(each.row['stand_in'] for each in series):
         found.append('Not the data of the paper.')
-    departures = protocol.sentence([each.row['departures'] for each in series], unit='cells')
+    departures = protocol.sentence([each.row['departures'] for each in series], unit='cell')
     if departures:
         found.append('Not the protocol of the paper: {}.'.format(departures))
     return found + missing(series) + amiss(series, end)

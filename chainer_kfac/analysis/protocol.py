@@ -18,24 +18,29 @@ def departures(config, reference) -> dict:
             if field not in NEUTRAL and config.get(field) != value}
 
 
-def sentence(all_departures, unit='rows') -> str:
-    """The departures of several rows in one line; '' if there are none. ``unit`` names the rows.
+def sentence(all_departures, unit='row') -> str:
+    """The departures of several rows in one line; '' if there are none. ``unit`` names a row.
 
-    A field with the same two values in every row that departs is given by value; one that is
-    scaled row by row, as a decay epoch, is only named.
+    A field with the same two values in every row where it departs is given by value, one that is
+    scaled row by row, as a decay epoch, by name alone. How many rows it is in is said of the
+    latter, and of any that is not in all rows that depart.
     """
+    departing = [row for row in all_departures if row]
     pairs = {}
-    for row in all_departures:
+    for row in departing:
         for field, pair in row.items():
             pairs.setdefault(field, []).append(pair)
-    return ', '.join(_clause(field, values, unit) for field, values in pairs.items())
+    return ', '.join(_clause(field, values, len(departing), unit)
+                     for field, values in pairs.items())
 
 
-def _clause(field, values, unit):
+def _clause(field, values, departing, unit):
+    where = ' in {} {}{}'.format(len(values), unit, 's' * (len(values) > 1))
     if any(pair != values[0] for pair in values):
-        return '{} changed in {} {}'.format(field, len(values), unit)
+        return '{} changed{}'.format(field, where)
     ours, theirs = values[0]
-    return '{} {} instead of {}'.format(field, _say(field, ours), _say(field, theirs))
+    return '{} {} instead of {}{}'.format(field, _say(field, ours), _say(field, theirs),
+                                          where * (len(values) < departing))
 
 
 def _say(field, value):

@@ -163,6 +163,9 @@ def test_another_protocol_is_labelled_with_its_values(write_run, folder):
     assert table1_text.warnings(table)[0] == (
         'Not the protocol of the paper: epochs 20 instead of 200, '
         'lr_decay_epoch changed in 2 rows.')
+    write_run('kfac', 512, variant='ema-old', ema_weighs='old')
+    assert table1_text.warnings(table1.build(folder))[0].endswith(
+        'lr_decay_epoch changed in 3 rows, ema_weighs old instead of new in 1 row.')
 
 
 def test_the_papers_protocol_is_not_labelled_otherwise(write_run, tmp_path):
