@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # A job in the background begins with SIGINT ignored, and so would all that tests start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # No test sees the user's data sets, and none leaves one behind.
     config.dataset_root = tempfile.TemporaryDirectory(prefix='chainer_kfac-tests-')
     os.environ['CHAINER_DATASET_ROOT'] = config.dataset_root.name

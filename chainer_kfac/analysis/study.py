@@ -86,11 +86,14 @@ def collect(root, profile, dataset, hparams=plan.PAPER) -> Study:
             found.setdefault((experiment, *_key(run.config)), []).append(run)
     cells = cells_of_study.load(hparams)
     references = plan.runs(cells, plan.all_profiles()['paper'], profiles.DATASET)
+    papers = {(cell.optimizer, cell.batch_size): cell.val_acc for cell, _ in plan.paper()}
     series = []
     for cell, reference in zip(cells, references, strict=True):
         of_cell = found.get((cell.settings['experiment'], *_key(cell.settings)), [])
         of_cell.sort(key=lambda run: run.config['seed'])
-        series.append(Series(cell, of_cell, _row(cell, of_cell, dataclasses.asdict(reference))))
+        beside = {'val_acc': papers.get((cell.optimizer, cell.batch_size)),
+                  'config': dataclasses.asdict(reference)}
+        series.append(Series(cell, of_cell, _row(cell, of_cell, beside)))
     name = plan.cells_file(hparams).stem
     every = [run for each in series for run in each.runs]
     table = {'format': FORMAT, 'hparams': name,
@@ -121,9 +124,9 @@ def _key(fields):
     return fields['optimizer'], fields['batch_size'], fields.get('variant') or ''
 
 
-def _row(cell, of_cell, reference):
+def _row(cell, of_cell, beside):
     """The row of Table 1, and beside it what the study adds."""
-    row = rows.row(*_key(cell.settings), of_cell, {'val_acc': cell.val_acc, 'config': reference})
+    row = rows.row(*_key(cell.settings), of_cell, beside)
     finished = [run for run in of_cell if run.config['seed'] in row['seeds']]
     train = [run.log[-1][curves.ACCURACIES['train']] for run in finished]
     last = row['last']['values'] if row['last'] else []

@@ -106,6 +106,8 @@ def test_tuned_cells_go_before_the_papers(write_run, tmp_path, tuned):
     assert json.loads(paths[1].read_text())['hparams'] == 'tuned'
     assert only(found, 'adam', 2048).row['best']['mean'] == 0.75
     assert only(found, 'adam', 512).row['best']['mean'] == 0.25
+    beside = {series.cell.batch_size: series.row['paper'] for series in found.of('adam')}
+    assert beside == {128: 0.818829, 256: None, 512: 0.819347, 1024: None, 2048: 0.795179}
     assert 'Adam 128, 256; Adam 1024 (tuned);' in captions.missing(found.series)[0]
 
 
