@@ -1,9 +1,9 @@
 """The last step of a convolution's second moment: signed sums of blocks, put in their places."""
 import chainer
-import numba
 import numpy as np
 
 from chainer_kfac.functions import threads
+from chainer_kfac.functions.compilation import kernel
 
 
 def assemble(terms, values, moments):
@@ -41,7 +41,8 @@ def assemble_by_product(weights, values, moments):
     moments[...] = xp.tril(moments) + lower.swapaxes(-1, -2)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(*('void(int64[::1], int64[::1], {0}[::1], {0}[:, :, :, ::1], {0}[:, :, :], int64, int64)'
+          .format(dtype) for dtype in ('float32', 'float64')))
 def _assemble(starts, terms, signs, values, moments, start, stop):
     """The rows and columns of the channels from ``start`` to ``stop``, counted over all groups."""
     c = values.shape[2]

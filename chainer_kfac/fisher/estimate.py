@@ -113,6 +113,17 @@ class Estimate:
         self._rows = {name: [(array, terms / batch.loss_scale if weight is None else weight)
                              for array, weight in kept] for name, kept in self._rows.items()}
 
+    def complete(self, examples: int, terms: float) -> None:
+        """Count micro-batches that did not use the layer, given N and s of the whole update.
+
+        To A they are inputs of 0, and their terms are in the mean that the gradients are of.
+        """
+        if not self.examples:
+            return
+        if self.A is not None and self.examples != examples:
+            self.A *= self.examples / examples
+        self.examples, self.terms = float(examples), terms
+
     @property
     def terms(self) -> float:
         self._settle()
@@ -164,9 +175,10 @@ class Estimate:
         rows = None
         if self.is_sampled:
             rows = self._whole('sampled', self.terms)
-        elif self.has_rows:
+        elif self._rows['gy']:
             rows = self.gradients
-        return rows, self.terms ** 2 / (self.share or 1.0)
+        # Without a single term the rows are zero: 1, for their weights are also divided by.
+        return rows, self.terms ** 2 / self.share if self.share else 1.0
 
     def _whole(self, name, total):
         if name not in self._joined:

@@ -1,6 +1,6 @@
 """Compile kernels once a machine: at import, for declared types, cached on disk.
 
-A kernel declared with `kernel(signature)` is compiled when its module is imported, never by a call.
+A kernel declared with `kernel(...)` is compiled when its module is imported, never by a call.
 Its machine code is kept on disk, so that the next process only loads it. numba forgets a cached
 function when its own source file changes, but not when a file that it inlines does; the cache's
 folder is therefore named after the sources of this package and the shape of the vector registers.
@@ -60,8 +60,8 @@ def _make_writable(directory):
         return False
 
 
-def kernel(signature: str):
-    """Decorator: compile for one signature and release the GIL while it runs.
+def kernel(*signatures: str):
+    """Decorator: compile for these signatures and release the GIL while it runs.
 
     No fast-math: additions keep their order, so that results do not depend on the compiler's mood
     and NaN and infinity behave as in NumPy.
@@ -69,7 +69,8 @@ def kernel(signature: str):
     def decorate(function):
         outer, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_DIRECTORY)
         try:
-            return numba.njit(signature, cache=True, nogil=True, error_model='numpy')(function)
+            return numba.njit(list(signatures), cache=True, nogil=True, error_model='numpy')(
+                function)
         finally:
             numba.config.CACHE_DIR = outer
     return decorate

@@ -120,7 +120,7 @@ class DistributedKFAC(KFAC):
         return SharedDraws(self.comm, super().label_draws())
 
     def plan(self, blocks) -> None:
-        """Rank 0 chooses the paths, for the rows of all ranks."""
+        """One rank chooses the path of each layer, for the rows of all ranks."""
         planning.plan_together(self.comm, self, blocks)
 
     def recorded(self, block, terms) -> None:
@@ -152,7 +152,8 @@ class DistributedKFAC(KFAC):
         """Make gradients and estimates those of the batch of all ranks, where they are needed."""
         self.reallocate_cleared_grads()
         self._release()
-        survey = distributed_reduction.Survey(self.comm, self.blocks, self._terms)
+        survey = distributed_reduction.Survey(
+            self.comm, self.blocks, float(self._terms), self._examples)
         self.shares = distributed_shares.with_new_blocks(self, survey)
         local = [distributed_rows.scaled_rows(
             block.estimate, float(survey.weights[self.comm.rank])) for block in self.blocks]

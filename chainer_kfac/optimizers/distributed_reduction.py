@@ -26,11 +26,11 @@ class Survey:
         seen (list of bool): by block, whether any rank has recorded it.
     """
 
-    def __init__(self, comm, blocks, terms: float):
+    def __init__(self, comm, blocks, terms: float, examples: int):
         self.rank = comm.rank
         values = [terms]
         for block in blocks:
-            values += _facts(block)
+            values += _facts(block, terms, examples)
         table = comm.numbers(values)
         self.weights = _shares(table[:, 0])
         self._table = table[:, 1:].reshape(comm.size, len(blocks), len(_FIELDS))
@@ -63,14 +63,15 @@ class Survey:
                               'same model, loss and hooks'.format(block.name))
 
 
-def _facts(block):
+def _facts(block, terms, examples):
+    """The `_FIELDS` of one rank; its N and s count for layers that it does not use, too."""
     estimate = block.estimate
     kinds = (_A * (estimate.A is not None) + _G * (estimate.G is not None)
              + _ROWS * estimate.has_rows + _SAMPLED * estimate.is_sampled
              + _PARTIAL * (not estimate.is_entire) + _UNFORMED * block.unformed)
     sampled = len(estimate.rows_G[0]) if estimate.is_sampled else 0
     rows = len(estimate.inputs) if estimate.has_rows else estimate.examples
-    return estimate.examples, estimate.terms, estimate.share, rows, sampled, kinds
+    return examples, terms, estimate.share, rows, sampled, kinds
 
 
 def _shares(values):
@@ -86,6 +87,8 @@ def merge_estimates(optimizer, survey: Survey) -> None:
         estimate = block.estimate
         estimate.is_entire = not survey.has(i, _PARTIAL)
         block.unformed = survey.has(i, _UNFORMED)
+        if block.unformed:          # also where this rank did not use the layer
+            block.W.cleargrad()
         for name in ('examples', 'terms', 'share'):
             setattr(estimate, name, float(survey.field(i, name).sum()))
 

@@ -54,7 +54,8 @@ class KFAC(CheckedMethod):
         loss_scale (float or None): multiplies the loss in backprop, and is undone in the gradients
             and in G.
         adjust_momentum (bool): tie the momentum to the learning rate, as in
-            momentum_t = momentum * lr_t / lr_0 with lr_0 that of the first update.
+            momentum_t = momentum * lr_t / lr_0 with lr_0 that of the first update whose lr is
+            not 0.
         acc_iters (int): calls of `update` that make up one update; each brings one micro-batch,
             and together they equal one batch of all their examples.
         ema_weighs (str): 'new' or 'old'.

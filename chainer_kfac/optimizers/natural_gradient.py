@@ -53,7 +53,7 @@ def natural_gradient(model: chainer.Link, lossfun: Callable, *args, damping: flo
     fisher = fisher_matrix(model, lossfun, *args)
     params = list(model.params())
     grads = chainer.grad([lossfun(*args)], params)
-    vector = _vector([grad.array for grad in grads], params)
+    vector = _vector([None if grad is None else grad.array for grad in grads], params)
     solution = np.linalg.solve(fisher + damping * np.eye(len(vector)), vector)
     ends = np.cumsum([param.size for param in params])
     return [piece.reshape(param.shape)

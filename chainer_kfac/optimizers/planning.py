@@ -15,6 +15,7 @@ from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher import FisherBlock, cost
 from chainer_kfac.fisher.ema import weight_of_new
 from chainer_kfac.fisher.estimate import Batch, Estimate
+from chainer_kfac.fisher.factors import at_least_float32
 from chainer_kfac.fisher.kronecker import KroneckerFactors
 from chainer_kfac.fisher.path import Path
 from chainer_kfac.optimizers import coverage
@@ -49,8 +50,8 @@ def plan(optimizer, blocks: list[FisherBlock],
     """
     _check_names(optimizer)
     for block in blocks:
-        if block.planned or not block.uses:
-            continue
+        if block.planned or not block.uses or not optimizer.factors_due:
+            continue            # its rows are not there before factors are due
         schedule = _schedule(optimizer, block)
         layer = block.layer if rows is None else block.layer._replace(rows=rows[block])
         layer = layer._replace(rows=layer.rows * optimizer.acc_iters)
@@ -65,17 +66,18 @@ def plan(optimizer, blocks: list[FisherBlock],
 
 
 def plan_together(comm, optimizer, blocks: list[FisherBlock]) -> None:
-    """`plan` by rank 0, for the rows of all ranks; the others follow. Collective."""
+    """`plan` for the rows of all ranks, each block by the first rank that uses it. Collective."""
     if all(block.planned for block in blocks):
         return
-    rows = comm.numbers([block.layer.rows if block.uses else 0 for block in blocks]).sum(axis=0)
-    chosen = None
-    if comm.rank == 0:
-        plan(optimizer, blocks, {
-            block: int(count) for block, count in zip(blocks, rows, strict=True)})
-        chosen = [(block.planned, block.factors.path) for block in blocks]
-    for block, (planned, path) in zip(blocks, comm.mpi_comm.bcast(chosen), strict=True):
-        block.planned, block.factors.path = planned, path
+    rows = comm.numbers([block.layer.rows if block.uses else 0 for block in blocks])
+    first = (rows > 0).argmax(axis=0)
+    plan(optimizer, [block for block, rank in zip(blocks, first, strict=True)
+                     if rank == comm.rank],
+         {block: int(count) for block, count in zip(blocks, rows.sum(axis=0), strict=True)})
+    chosen = comm.mpi_comm.allgather(
+        [(block.planned, block.factors.path, block.groups) for block in blocks])
+    for i, block in enumerate(blocks):
+        block.planned, block.factors.path, block.groups = chosen[first[i]][i]
 
 
 def keep_within_tolerance(optimizer, block: FisherBlock) -> None:
@@ -208,7 +210,7 @@ def measure(block: FisherBlock, path: Path, schedule: cost.Schedule) -> float:
     estimate = Estimate()
     examples = block.uses[0].examples
     estimate.add(block.uses, Batch(examples, float(examples)))
-    weight, bias = block.grouped([param.array for param in block.params])
+    weight, bias = block.grouped([at_least_float32(param.array) for param in block.params])
     out = tuple(None if array is None else array.copy() for array in (weight, bias))
 
     def apply():

@@ -69,6 +69,7 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         self._gradients = GradientSum()
         self._batch = None
         self._terms = 0.0           # that this update's gradients are a mean over
+        self._examples = 0          # of this update
         self._losses = []           # of its micro-batches
         self._draws = 0
         self._last_factors = self._last_inverses = -1
@@ -107,6 +108,8 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
             loss, blocks, self.fisher, random, factors=self.factors_due,
             loss_scale=self._loss_scale, unformed=[block for block in blocks if block.unformed],
             plan=lambda: self.plan(blocks), recorded=self.recorded)
+        for block in blocks:    # one that the loss did not use has no rows to do with
+            block.unformed &= block.estimate.has_rows
         self._losses.append(loss.array)
 
     def label_draws(self) -> np.random.Generator:
@@ -147,12 +150,14 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
                               'or call optimizer.backward(loss) instead of loss.backward()')
         batch, self._batch = self._batch, None
         if self.acc_iters == 1 and not self._gradients.count:
-            self._terms = batch.terms
+            self._terms, self._examples = batch.terms, batch.examples
             return True
-        self._gradients.add(self.target, float(batch.terms))
+        self._gradients.add(self.target, float(batch.terms), batch.examples)
         if self._gradients.count < self.acc_iters:
             return False
-        self._terms = self._gradients.weight
+        self._terms, self._examples = self._gradients.weight, self._gradients.examples
+        for block in self.blocks:
+            block.estimate.complete(self._examples, self._terms)
         self._gradients.give_back(self.target)
         return True
 

@@ -17,7 +17,7 @@ class KFACRule(MomentumSGDRule):
     gradient. Differs from Chainer's rules in three ways: 'pre' hooks are run by the optimizer,
     for they belong before preconditioning; a float16 parameter always has a float32 copy that is
     updated in its place and is part of the snapshot; and with ``adjust_momentum`` the momentum is
-    ``momentum * lr / lr at the first update``.
+    ``momentum * lr / lr at the first update where that is not 0``.
 
     The state is float32 or wider. An update whose condition is false on the device leaves weights
     and momentum as they are, without the host knowing.
@@ -49,7 +49,7 @@ class KFACRule(MomentumSGDRule):
         if not self.enabled:
             return
         self.t += 1
-        if self.first_lr is None:
+        if not self.first_lr:
             self.first_lr = self.hyperparam.lr
         if param.array is None or (direction is None and param.grad is None):
             return
@@ -66,7 +66,7 @@ class KFACRule(MomentumSGDRule):
         master = self._master_of(param) if wide else param
         self._init_states(master)
         lr, momentum = self.hyperparam.lr, self.hyperparam.momentum
-        if self.hyperparam.adjust_momentum:
+        if self.hyperparam.adjust_momentum and self.first_lr:
             momentum *= lr / self.first_lr
         arrays = master.array, self.state['v'], direction
         if is_on_host(param.array):

@@ -53,6 +53,18 @@ def test_loss_of_any_kind():
                     steps('conv', [24], function=function), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize('scales', [(8.0, 8.0), (8.0, 16.0), (8.0, None), (None, 8.0)])
+def test_the_loss_scale_may_change_between_parts(scales):
+    def run(scales):
+        net = small_nets.build('conv')
+        optimizer = KFAC(damping=0.01, acc_iters=2).setup(net)
+        for seed, optimizer.loss_scale in enumerate(scales):
+            optimizer.update(small_nets.Loss(net), *small_nets.images(6, seed=seed))
+        return net.fc.W.array
+
+    assert_allclose(run(scales), run((None, None)), rtol=1e-12)
+
+
 def test_only_the_last_part_changes_anything():
     net = small_nets.build('conv')
     optimizer = KFAC(acc_iters=3).setup(net)

@@ -163,6 +163,17 @@ def test_momentum_tied_to_the_learning_rate():
     assert_allclose(net.fc1.W.array - before, 0.3 * velocity + step, rtol=1e-9)
 
 
+def test_momentum_tied_to_a_learning_rate_that_warms_up_from_zero():
+    net = small_nets.build('perceptron')
+    optimizer = KFAC(lr=0, momentum=0.8, adjust_momentum=True).setup(net)
+    before = net.fc1.W.array.copy()
+    optimizer.update(small_nets.Loss(net), *small_nets.images(6))
+    assert_array_equal(net.fc1.W.array, before)
+    for optimizer.lr in (0.1, 0.05):
+        optimizer.update(small_nets.Loss(net), *small_nets.images(6))
+    assert net.fc1.W.update_rule.first_lr == 0.1
+
+
 def test_lr_of_one_parameter_may_differ():
     """As with any Chainer optimizer, an update rule's own hyperparameter comes first."""
     net, other = small_nets.build('perceptron'), small_nets.build('perceptron')

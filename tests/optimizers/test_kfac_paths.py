@@ -114,6 +114,16 @@ def test_timings_overrule_the_model_only_when_they_are_clear(monkeypatch):
     assert chosen(monkeypatch, 2.0, 2.0, **hyper) == (measured[1], again)
 
 
+def test_a_half_precision_layer_is_measured_in_float32():
+    with chainer.using_config('dtype', np.float16):
+        model = L.Linear(1024, 10)
+    optimizer = KFAC(damping=0.01, loss_scale=8.0).setup(model)
+    random = np.random.RandomState(0)
+    x, t = random.normal(size=(32, 1024)).astype(np.float16), random.randint(0, 10, 32)
+    optimizer.update(lambda: F.softmax_cross_entropy(model(x), t.astype(np.int32)))
+    assert optimizer.diagnostics['updates'] == 1
+
+
 @pytest.mark.parametrize('path', [Path(), Path(solve=True), Path(thin=True), ROWS])
 def test_measuring_disturbs_nothing(path):
     link, x, t = wide_layer()

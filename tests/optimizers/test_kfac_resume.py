@@ -22,6 +22,7 @@ CASES = {
     'exact': ('perceptron', 'float32', {'fisher': 'exact'}),
     'momentum tied to lr': ('perceptron', 'float32', {'adjust_momentum': True}),
     'accumulation': ('conv', 'float32', {'acc_iters': 3}),
+    'scaled micro-batches': ('conv', 'float32', {'acc_iters': 3, 'loss_scale': 8.0}),
     'rows': ('perceptron', 'float32', {'paths': 'rows'}),
     'rows in micro-batches': ('perceptron', 'float32', {'paths': 'rows', 'acc_iters': 3}),
     'rows at intervals': ('perceptron', 'float32', {

@@ -44,6 +44,27 @@ class Narrow(chainer.Chain):
         return self.only(x)
 
 
+class Heads(chainer.Chain):
+    """Each example goes to one of three heads, so that a rank may have none for a head."""
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.body = L.Linear(3 * 6 * 6, 11)
+            self.first = L.Linear(11, CLASSES)
+            self.second = L.Linear(11, CLASSES)
+            self.third = L.Linear(11, CLASSES)
+
+    def forward(self, x):
+        head = np.digitize(x[:, 0, 0, 0], [0.0, 1.5])
+        h = F.tanh(self.body(x))
+        parts = [(np.flatnonzero(head == i), link)
+                 for i, link in enumerate((self.first, self.second, self.third))]
+        outputs = [link(h[mine]) for mine, link in parts if len(mine)]
+        order = np.argsort(np.concatenate([mine for mine, _ in parts]))
+        return F.concat(outputs, axis=0)[order]
+
+
 def _case(tolerance=None, dtype='float64', net=Net, acc_iters=1, hooks=(), spread=None, **kfac):
     tolerance = tolerance or {'float64': 1e-9, 'float32': 1e-3}[dtype]
     return {'tolerance': tolerance, 'dtype': dtype, 'net': net, 'hooks': hooks,
@@ -71,6 +92,13 @@ CASES = {
         dtype='float32', acc_iters=2, spread={'fraction': 0.5, 'packed': False}),
     'fewer layers than ranks': _case(net=Narrow),
     'fewer layers than ranks, one rank a layer': _case(net=Narrow, spread={'fraction': 0.0}),
+    'heads': _case(net=Heads),
+    'heads, rows, one rank a layer': _case(net=Heads, spread={'fraction': 0.0}, **ROWS),
+    'heads, rows, micro-batches': _case(
+        net=Heads, acc_iters=2, spread={'fraction': 1.0}, **ROWS),
+    'heads, thin, all ranks': _case(
+        net=Heads, paths='thin', spread={'fraction': 1.0}, hooks=[WeightDecay(0.01)]),
+    'heads, overlap': _case(net=Heads, spread={'overlap': True}),
     'rows': _case(spread={'fraction': 1.0}, **ROWS),
     'rows, float32': _case(dtype='float32', spread={'fraction': 1.0}, **ROWS),
     'rows, weight decay': _case(spread={'fraction': 1.0}, hooks=[WeightDecay(0.01)], **ROWS),
