@@ -3,7 +3,7 @@ import argparse
 import logging
 import pathlib
 
-from chainer_kfac.cli.worker import add_database
+from chainer_kfac.cli.worker import add_database, device
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,8 @@ def _add_how(group):
     group.add_argument('--trials', type=int, default=100, metavar='N', help='default: %(default)s')
     group.add_argument('--workers', type=int, default=1, metavar='N',
                        help='workers on this machine, sharing its cores (default: %(default)s)')
-    group.add_argument('--device', default='auto', help='of these workers (default: %(default)s)')
+    group.add_argument('--device', default='auto', type=device,
+                       help='of these workers (default: %(default)s)')
     group.add_argument('--prune', choices=('both', 'median', 'halving', 'none'), default='both',
                        help='rules that stop hopeless trials early (default: %(default)s)')
     group.add_argument('--algorithm', choices=('tpe', 'random'), default='tpe')
@@ -124,7 +125,7 @@ def _look(args, action):
     with session.opened(where, args.root) as (store, _):
         if action == 'list':
             for name in experiments.names(store):
-                print('\n'.join(Found.load(store, name).status()[:1]))
+                print(_summary(store, name))
             return
         exp_key = args.exp_key or experiments.only(store)
         if action == 'delete':
@@ -146,6 +147,15 @@ def _look(args, action):
             print(search_report.write(_folder(args, exp_key) / 'report.html', found))
 
 
+def _summary(store, name):
+    from chainer_kfac.search.errors import RefusedTrial
+    from chainer_kfac.search.found import Found
+    try:
+        return Found.load(store, name).status()[0]
+    except RefusedTrial as error:  # the others are still to be seen
+        return str(error)
+
+
 def _folder(args, exp_key):
     return pathlib.Path(args.root, 'search', exp_key)
 
@@ -160,8 +170,11 @@ def _print_best(found):
 
 
 def _write_best(args, found):
+    from chainer_kfac.exceptions import ConfigError
     from chainer_kfac.search import results, tuned
     path = tuned.default_path() if args.write is True else pathlib.Path(args.write)
+    if path.suffix != '.yaml':  # by which --hparams knows a file from a name
+        raise ConfigError('--write needs a file name that ends with .yaml, got {}'.format(path))
     tuned.write(path, found.experiment, results.need_best(found.experiment, found.trials))
     print('written to {}; train it with: chainer-kfac table1 --hparams {}'.format(
         path, path.stem if args.write is True else path))
@@ -169,9 +182,17 @@ def _write_best(args, found):
 
 def _delete(args, store, exp_key):
     from chainer_kfac.search import experiments
-    if not args.yes and input('delete experiment {} with all its trials from {}? [y/N] '.format(
-            exp_key, store.address)).strip().lower() != 'y':
+    if not args.yes and not _agreed('delete experiment {} with all its trials from {}? [y/N] '
+                                    .format(exp_key, store.address)):
         print('nothing deleted')
         return
     print('{}: {} trials deleted; exports and trained runs in {} are still there'.format(
         exp_key, experiments.delete(store, exp_key), _folder(args, exp_key)))
+
+
+def _agreed(question):
+    from chainer_kfac.exceptions import ConfigError
+    try:
+        return input(question).strip().lower() == 'y'
+    except EOFError:
+        raise ConfigError('nobody answers here: add --yes to delete without a question') from None

@@ -45,7 +45,8 @@ def add_flags(parser: argparse.ArgumentParser, batch_sizes: str, hparams: str) -
                         help='results: show the tables of the committed results, train nothing')
     parser.add_argument('--collect', action='store_true',
                         help='tabulate the runs that are there, train nothing')
-    parser.add_argument('--force', action='store_true', help='train finished runs again')
+    parser.add_argument('--force', action='store_true',
+                        help='discard what there is of the runs and train them anew')
     parser.add_argument('overrides', nargs='*', metavar='key=value', help='fields of every run')
 
 

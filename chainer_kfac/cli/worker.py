@@ -30,8 +30,7 @@ def add_parser(subparsers):
     parser.add_argument('--max-trials', type=int, metavar='N', help='leave after N trials')
     parser.add_argument('--time-limit', type=seconds, metavar='[[D-]H:]M:S',
                         help='leave in time; no trial is begun that would not end by then')
-    parser.add_argument('--device', default='auto', type=lambda text: int(text)
-                        if text.lstrip('-').isdigit() else text,
+    parser.add_argument('--device', default='auto', type=device,
                         help='auto, -1 for the CPU or the number of a GPU (default: %(default)s)')
     parser.add_argument('--root', default='runs', help='folder of all runs (default: %(default)s)')
     parser.add_argument('--allow-pickled-code', action='store_true',
@@ -46,6 +45,16 @@ def add_database(parser):
                         help='mongodb://... or mongodb+srv://... without a password')
     parser.add_argument('--password-file', metavar='FILE',
                         help='file that only you can read, with the password in its first line')
+
+
+def device(text):
+    """'auto', or the number of a GPU or -1."""
+    if text == 'auto':
+        return text
+    if not re.fullmatch(r'-1|\d+', text):
+        raise argparse.ArgumentTypeError(
+            '{!r} is not auto, -1 for the CPU or the number of a GPU'.format(text))
+    return int(text)
 
 
 def seconds(text):
@@ -65,6 +74,10 @@ def run(args):
     if args.until_done and args.exp_key is None:
         raise ConfigError('--until-done needs the name of the experiment, as in --exp-key '
                           'kfac-bs512-short-cifar10')
+    if args.until_done and args.allow_pickled_code:
+        raise ConfigError('--until-done is for trials of chainer-kfac search: nothing in the '
+                          "database says how many trials hyperopt's fmin wants; use --max-trials "
+                          'or --time-limit with --allow-pickled-code')
     deadline = None if args.time_limit is None else time.monotonic() + args.time_limit
     with world.joined() as ranks:
         from chainer_kfac.search import worker  # after the threads of a rank are set

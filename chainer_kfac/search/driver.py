@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chainer_kfac.compat import require
-from chainer_kfac.search import lease
+from chainer_kfac.search import experiments, lease
 from chainer_kfac.search.connection import PATIENCE, lasting
 from chainer_kfac.search.documents import Experiment
 from chainer_kfac.search.driver_lease import DriverLease
@@ -63,12 +63,14 @@ class Driver:
         Returns:
             Observed: all trials.
         Raises:
-            SearchError: if another driver has the experiment, or no local worker can go on.
+            SearchError: if another driver has the experiment, if no local worker can go on, or if
+                a point of the space makes no trial.
             ServerError: if the database stays away.
         """
         self._insist(self._store.create_indexes)
         self._insist(self._lease.acquire)
         try:
+            self._insist(lambda: experiments.keep_options(self._store, self._experiment))
             observed = self._insist(lambda: Observed(self._store, self._experiment))
             total = self._experiment.search['trials']
             while observed.ended < total:
@@ -103,6 +105,7 @@ class Driver:
         else:
             raw, origin = self._suggest(tid, observed.trials)
         trial = self._experiment.new_trial(tid, raw, origin)
+        self._experiment.values(trial)  # one that no worker takes would be proposed for ever
         self._insist(lambda: observed.insert(trial))
 
     def _count_idle(self, observed):

@@ -1,4 +1,5 @@
 """Experiments by name: begin or join, list, delete."""
+import dataclasses
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -17,17 +18,19 @@ def begin(store: Store, exp_key: str, objective: str, settings: Mapping[str, Any
           search: Mapping[str, Any]) -> Experiment:
     """The experiment of that name, new or as it was left.
 
-    Options of the search may differ from those of an earlier call, and are stored; what gives a
-    trial its meaning may not.
+    Options of the search may differ from those of an earlier call, and are stored by
+    `keep_options`; what gives a trial its meaning may not.
 
     Raises:
-        SearchError: naming what differs from the experiment that is there.
-        ConfigError: for settings that the objective does not take.
+        SearchError: naming what differs from the experiment that is there, or an option that
+            cannot be stored.
+        ConfigError: for settings that the objective does not take, also with values at the bounds
+            of the space.
     """
     check_exp_key(exp_key)
-    objectives.find(objective).check_settings(settings)
     wanted = Experiment(exp_key, uuid.uuid4().hex[:8], objective, dict(settings), space,
                         dict(search))
+    _check_usable(wanted)
     try:
         store.experiments.insert_one(wanted.document())
         store.experiments.update_one({'_id': exp_key}, {'$currentDate': {'created': True}})
@@ -37,9 +40,13 @@ def begin(store: Store, exp_key: str, objective: str, settings: Mapping[str, Any
     there = load(store, exp_key)
     there.check_version()
     _check_same(there, wanted)
-    store.experiments.update_one({'_id': exp_key, 'uid': there.uid},
-                                 {'$set': {'search': dict(search)}})
-    return load(store, exp_key)
+    return dataclasses.replace(there, search=dict(search))
+
+
+def keep_options(store: Store, experiment: Experiment) -> None:
+    """Store the options of the search for its workers; for the driver that holds the lease."""
+    store.experiments.update_one({'_id': experiment.exp_key, 'uid': experiment.uid},
+                                 {'$set': {'search': dict(experiment.search)}})
 
 
 def load(store: Store, exp_key: str) -> Experiment:
@@ -91,7 +98,8 @@ def delete(store: Store, exp_key: str) -> int:
     Raises:
         SearchError: if there is none of that name, or a trial of it is running.
     """
-    load(store, exp_key)
+    if store.experiments.find_one({'_id': check_exp_key(exp_key)}) is None:
+        load(store, exp_key)    # which says what there is
     if store.jobs.find_one({'exp_key': exp_key, 'state': RUNNING}) is not None:
         raise SearchError('experiment {} has running trials: stop its workers and its driver '
                           'first, and wait for the lease of the trials to run out'.format(exp_key))
@@ -100,6 +108,17 @@ def delete(store: Store, exp_key: str) -> int:
     for collection in (store.drivers, store.duplicates):
         collection.delete_many({'exp_key': exp_key})
     return deleted
+
+
+def _check_usable(experiment):
+    """Refuse what could be stored and then not be read, or whose trials would all be refused."""
+    objective = objectives.find(experiment.objective)
+    objective.check_settings(experiment.settings)
+    for bound in ('low', 'high'):
+        values = experiment.space.values(
+            {each.name: getattr(each, bound) for each in experiment.space.dimensions})
+        objective.check_values(values, experiment.settings)
+    Experiment.from_document(experiment.document())
 
 
 def _check_same(there, wanted):

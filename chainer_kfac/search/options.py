@@ -8,6 +8,7 @@ from chainer_kfac.search.suggest import ALGORITHMS, CANDIDATES, GAMMA, STARTUP
 LEASE, SETBACKS = 60.0, 3
 _LOWEST = {'trials': 1, 'seed': 0, 'gamma': 0.01, 'startup': 1, 'candidates': 1, 'lease': 2,
            'setbacks': 0}
+_HIGHEST = 10**9
 
 
 def search(*, trials: int, algorithm: str = 'tpe', seed: int = 0, gamma: float = GAMMA,
@@ -31,6 +32,8 @@ def search(*, trials: int, algorithm: str = 'tpe', seed: int = 0, gamma: float =
     for key, lowest in _LOWEST.items():
         if not found[key] >= lowest:
             raise ConfigError('--{} must be at least {}, got {}'.format(key, lowest, found[key]))
+        if found[key] > _HIGHEST:
+            raise ConfigError('--{} must be at most {}, got {}'.format(key, _HIGHEST, found[key]))
     for key, known in (('algorithm', ALGORITHMS), ('prune', pruning.RULES)):
         if found[key] not in known:
             raise ConfigError('--{} must be one of {}, got {!r}'.format(

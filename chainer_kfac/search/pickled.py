@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import socket
+import time
 import uuid
 
 from chainer_kfac.compat import require
@@ -44,7 +45,7 @@ def work(store: Store, exp_key: str, max_trials: int | None, stopping: Stopping)
         return lasting(operation, store.address, pause=stopping.pause)
 
     try:
-        while max_trials is None or done < max_trials:
+        while (max_trials is None or done < max_trials) and not _is_late(stopping):
             trial = insist(lambda: lease.reserve(store, owner, exp_key, pickled=True))
             if trial is None:
                 insist(lambda: sweeper.sweep(exp_key, options.LEASE, options.SETBACKS))
@@ -54,6 +55,10 @@ def work(store: Store, exp_key: str, max_trials: int | None, stopping: Stopping)
                 done += 1
     except Stopped:
         pass
+
+
+def _is_late(stopping):
+    return stopping.deadline is not None and time.monotonic() > stopping.deadline
 
 
 def _work(store, trial, stopping, insist):

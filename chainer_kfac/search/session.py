@@ -87,6 +87,8 @@ def run(request: Request, address: Address | None, root: str | os.PathLike) -> F
     Raises:
         KFACError: if the search cannot begin or go on; it loses nothing that was found.
     """
+    if request.workers < 0:
+        raise ConfigError('--workers must be at least 0, got {}'.format(request.workers))
     varied, settings = _what(request)
     with opened(address, root) as (store, revive), _signals():
         exp_key = request.exp_key or default_name(request, settings)

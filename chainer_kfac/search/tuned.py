@@ -62,7 +62,12 @@ def _blocks(path):
         raise SearchError('{} was not written by a search: name another file'.format(path))
     found = {}
     for block in re.split(r'\n(?=  # trial )', text.partition('\ncells:\n')[2]):
-        (entry,) = yaml.safe_load(block)
+        entry, *more = yaml.safe_load(block)
+        if more:
+            raise SearchError('{} holds cells that no search has written ({}): name another file'
+                              .format(path, ', '.join('{} {}'.format(
+                                  each.get('optimizer'), each.get('batch_size'))
+                                  for each in more)))
         found[entry['optimizer'], entry['batch_size']] = block.rstrip('\n') + '\n'
     return found
 

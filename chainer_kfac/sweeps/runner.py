@@ -81,9 +81,11 @@ class Sweep:
             self._console.line('Stopping: the runs store a snapshot; interrupt again to end them '
                                'at once.')
             self._stop()
-            raise Interrupted(interrupt.signum, (
-                'stopped with {} of {} runs finished; the same command goes on from there'
-                .format(self.finished, len(self._runs)))) from None
+            raise Interrupted(interrupt.signum, say_how_to_go_on(
+                self.finished, len(self._runs), self._force)) from None
+        except BaseException:  # the children are in process groups of their own
+            self._stop()
+            raise
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -110,8 +112,11 @@ class Sweep:
                 config, directory = self._pending.pop(0)
                 variables = environment(slot, self._jobs, devices.cores(), devices.gpus(),
                                         ranks=self._ranks)
-                self._running[slot] = Child(config, directory, self._root, requests, variables,
-                                            self._force, self._ranks)
+                try:
+                    self._running[slot] = Child(config, directory, self._root, requests,
+                                                variables, self._force, self._ranks)
+                except OSError as error:
+                    self._fail(directory, 'cannot be begun: {}'.format(error))
 
     def _reap(self):
         for slot, child in list(self._running.items()):
@@ -125,7 +130,10 @@ class Sweep:
             else:
                 self._fail(child.directory, '{} (all it said: {})'.format(
                     reason, child.directory / CONSOLE))
-            self._after()
+            try:
+                self._after()
+            except KFACError as error:  # a damaged file among the other runs
+                self._console.line('The tables are as they were: {}'.format(error))
 
     def _fail(self, directory, reason):
         self.failed.append('{}: {}'.format(directory, reason))
@@ -158,6 +166,12 @@ class Sweep:
         ahead += [by_directory[child.directory] for child in self._running.values()]
         left = estimate.seconds_left(ahead, list(by_directory.values()), self._jobs)
         return self._count() + '; '.join([estimate.say(left), *running])
+
+
+def say_how_to_go_on(finished: int, runs: int, force: bool) -> str:
+    """What an interrupted sweep says; forced again, it would discard what it has trained."""
+    return 'stopped with {} of {} runs finished; the same command{} goes on from there'.format(
+        finished, runs, ' without --force' if force else '')
 
 
 def _raise_interrupted(signum, frame):

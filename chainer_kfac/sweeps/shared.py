@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from chainer_kfac.exceptions import KFACError
 from chainer_kfac.sweeps import failure
 from chainer_kfac.sweeps.console import Console
+from chainer_kfac.sweeps.runner import say_how_to_go_on
 from chainer_kfac.training import device
 from chainer_kfac.training import run as train
 from chainer_kfac.training.config import RunConfig
@@ -51,9 +52,8 @@ class SharedSweep:
                 result = train(config, directory, force=self._force, progress='none',
                                comm=self._ranks)
             except Interrupted as interrupt:
-                raise Interrupted(interrupt.signum, (
-                    'stopped with {} of {} runs finished; the same command goes on from there'
-                    .format(self.finished, len(self._runs)))) from None
+                raise Interrupted(interrupt.signum, say_how_to_go_on(
+                    self.finished, len(self._runs), self._force)) from None
             except KFACError as error:
                 self.failed.append('{}: {}'.format(directory, error))
                 self._ranks.first(failure.write, directory, config, error.exit_code, str(error))

@@ -175,7 +175,8 @@ def _override(text):
     kinds = {each.name: each.metadata['kind'] for each in dataclasses.fields(RunConfig)}
     value = raw
     if key in kinds and not kinds[key].textual:
-        with contextlib.suppress(yaml.YAMLError):  # it stays text, which the field then refuses
+        # It stays text, which the field then refuses; ValueError: a date that there is not.
+        with contextlib.suppress(yaml.YAMLError, ValueError):
             value = yaml.safe_load(raw)
     return {key: (value, 'the flag ' + text)}
 
@@ -205,7 +206,7 @@ def read_mapping(path: str | os.PathLike) -> Mapping[str, Any]:
             content = yaml.load(stream, _Loader)
     except OSError as error:
         raise ConfigError('cannot read {}: {}'.format(path, error.strerror)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:   # a date that there is not, or no UTF-8
         raise ConfigError('{} is not valid YAML: {}'.format(
             path, ' '.join(str(error).split()))) from error
     if not isinstance(content, Mapping):

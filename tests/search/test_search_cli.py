@@ -54,8 +54,9 @@ def run(root, *arguments):
 def run_process(root, *arguments):
     """The command in a process of its own, as a user starts it."""
     done = subprocess.run([sys.executable, '-m', 'chainer_kfac', 'search', *map(str, arguments),
-                           '--root', str(root)], capture_output=True, text=True, timeout=200,
-                          env={**os.environ, 'OMP_NUM_THREADS': '1'}, check=False)
+                           '--root', str(root)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=200, check=False,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert 'Traceback' not in done.stderr, done.stderr
     return done
 
@@ -87,6 +88,12 @@ def test_export_and_report(root):
     (['--optimizer', 'kfac', '--batch', '64', '--trials', '0'], '--trials must be at least 1'),
     (['--optimizer', 'kfac', '--batch', '64', '--profile', 'long'], 'unknown profile'),
     (['--optimizer', 'kfac', '--batch', '64', '--mongo', 'mongodb://u:secret@h/'], 'process list'),
+    (['--optimizer', 'kfac', '--batch', '64', '--seed', '20250731123000'], 'seed must be at most'),
+    (['--optimizer', 'kfac', '--batch', '64', '--lease', 'inf'], '--lease must be at most'),
+    (['--optimizer', 'kfac', '--batch', '64', '--workers', '-1'], '--workers must be at least 0'),
+    (['--optimizer', 'kfac', '--batch', '64', '--profile', 'smoke', 'lr_decay_epoch=null'],
+     'lr_decay'),
+    (['best', '--write', 'mine'], '--write needs a file name that ends with .yaml, got mine'),
     (['status', 'please'], 'takes no please')])
 def test_mistakes_are_one_sentence(root, arguments, said):
     done = run(root, *arguments)
@@ -102,6 +109,9 @@ def test_delete_asks_and_deletes(tmp_path):
         for name in ('a', 'b'):
             experiments.begin(store, name, 'cliff', {}, space.Space((
                 space.Dimension('x', 'uniform', 0, 1),)), options.search(trials=1))
+        store.experiments.update_one({'_id': 'a'}, {'$set': {'search.lease': -1}})
+    assert [line[:4] for line in run(tmp_path, 'list').stdout.splitlines()] == ['expe', 'b: 0']
+    assert 'add --yes' in run_process(tmp_path, 'delete', '--exp-key', 'a').stderr
     done = run(tmp_path, 'status')
     assert 'experiments a, b: say which by --exp-key' in done.stderr
     assert '0 trials deleted' in run(tmp_path, 'delete', '--exp-key', 'a', '--yes').stdout

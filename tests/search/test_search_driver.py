@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.search import (
     driver_lease,
     experiments,
@@ -130,12 +131,65 @@ def test_a_second_driver_is_refused_and_a_dead_one_replaced(nx_store, begin, mon
 
 def test_another_search_of_the_same_name_is_refused(nx_store, begin):
     begin(nx_store, settings={'epochs': 2})
-    begin(nx_store, settings={'epochs': 2}, trials=99, prune='none')  # options may change
+    begin(nx_store, settings={'epochs': 2}, trials=99, prune='none')  # options may differ
     for change, said in (({'settings': {'epochs': 3}}, 'epochs 2, not 3'),
                          ({'objective': 'cliff', 'settings': {'epochs': 2}}, 'objective branin')):
         with pytest.raises(SearchError, match=said):
             begin(nx_store, **change)
-    assert nx_store.experiments.find_one()['search']['trials'] == 99
+
+
+def test_only_the_driver_that_has_the_lease_changes_the_options(nx_store, begin, helper):
+    def stored():
+        return nx_store.experiments.find_one()['search']['trials']
+    begin(nx_store, trials=2)
+    running = driver_lease.DriverLease(nx_store, 'test')
+    running.acquire()
+    second = Driver(nx_store, begin(nx_store, trials=3), nobody(nx_store))
+    with pytest.raises(SearchError, match='has a driver already'):
+        second.run()
+    assert stored() == 2
+    running.release()
+    helper(3)
+    second.run()
+    assert stored() == 3
+
+
+@pytest.mark.parametrize(('optimizer', 'dimension', 'settings', 'said'), [
+    ('kfac', ('dampning', 1e-4, 1.0), {}, 'unknown key dampning.*did you mean damping'),
+    ('kfac', ('beta1', 0.5, 0.9), {}, 'beta1 belongs to adam and not to optimizer kfac'),
+    ('kfac', ('momentum', 0.5, 1.0), {}, 'momentum must be .*got 1.0'),
+    ('kfac', ('lr', 1e-3, 1.0), {'lr_decay_epoch': None, 'lr_decay': 0.5}, 'lr_decay')])
+def test_a_space_of_which_no_worker_takes_a_point_is_refused(
+        nx_store, optimizer, dimension, settings, said):
+    name, low, high = dimension
+    settings = {'optimizer': optimizer, 'batch_size': 64, 'epochs': 1, 'lr': 0.1, **settings}
+    settings.pop(name, None)
+    with pytest.raises(ConfigError, match=said):
+        experiments.begin(nx_store, 'test', 'train', settings,
+                          space.Space((space.Dimension(name, 'uniform', low, high),)),
+                          options.search(trials=2))
+    assert experiments.names(nx_store) == []
+
+
+def test_a_point_that_no_worker_takes_ends_the_driver(nx_store, begin, monkeypatch):
+    experiment = begin(nx_store)
+    branin = type(objectives.find('branin'))
+    monkeypatch.setattr(branin, 'check_values', lambda *args: (_ for _ in ()).throw(
+        ConfigError('x is not allowed')))
+    with pytest.raises(SearchError, match='x is not allowed'):
+        Driver(nx_store, experiment, nobody(nx_store)).run()
+    assert nx_store.jobs.count_documents({}) == 0
+
+
+def test_an_experiment_that_cannot_be_read_can_be_deleted(nx_store, begin):
+    begin(nx_store)
+    nx_store.experiments.update_one({}, {'$set': {'search.seed': 1e15}})
+    with pytest.raises(SearchError, match='seed must be a number'):
+        experiments.load(nx_store, 'test')
+    assert experiments.delete(nx_store, 'test') == 0
+    assert experiments.names(nx_store) == []
+    with pytest.raises(SearchError, match='there is no experiment test'):
+        experiments.delete(nx_store, 'test')
 
 
 def test_an_experiment_is_deleted_with_its_trials_unless_they_run(nx_store, begin, enqueue):

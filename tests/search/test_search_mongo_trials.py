@@ -8,6 +8,7 @@ import time
 import pytest
 from hyperopt import fmin, hp, mongoexp, tpe
 
+from chainer_kfac.search import pickled
 from chainer_kfac.search.errors import SearchError
 from chainer_kfac.search.mongo_trials import MongoJobs, MongoTrials
 from chainer_kfac.search.stopping import Stopping
@@ -140,3 +141,7 @@ def test_experiments_do_not_see_each_other(jobs, trials):
     assert len(other.view()) == 1
     with pytest.raises(KeyError):
         trials.attachments['x']
+
+
+def test_a_worker_for_pickled_code_leaves_in_time(nx_store):
+    pickled.work(nx_store, 'e', None, Stopping(time.monotonic() + 1))

@@ -171,6 +171,9 @@ def test_a_new_cell_replaces_the_old_one_and_keeps_the_others(found, tmp_path):
     assert cells[1]['lr'] == good[2]['misc']['vals']['lr'][0]
     assert text.count('# trial') == 2
     assert 'trial {} of 44 in e'.format(good[2]['tid']) in text
+    path.write_text(text + '  - {optimizer: adam, batch_size: 64, lr: 0.1}\n')
+    with pytest.raises(SearchError, match=r'holds cells that no search has written \(adam 64\)'):
+        tuned.write(path, other, good[1])
     path.write_text('cells: []\n')
     with pytest.raises(SearchError, match='not written by a search'):
         tuned.write(path, other, good[1])

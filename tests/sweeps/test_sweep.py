@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.exceptions import ConfigError, RunDirectoryError
 from chainer_kfac.sweeps import Sweep, failure, runner
 from chainer_kfac.sweeps.child import environment
 from chainer_kfac.sweeps.console import Console
@@ -125,6 +125,51 @@ def test_a_failure_is_reported_and_does_not_stop_the_others(fake, make_sweep):
     assert 'adam-bs128/seed1: no space left' in sentence
     assert sentence.endswith('console.txt)')
     assert '[2/3] FAILED' in output.getvalue()
+
+
+def test_a_damaged_file_of_another_run_does_not_stop_the_sweep(fake, make_sweep):
+    def after():
+        raise RunDirectoryError('result.json is damaged')
+    sweep, output = make_sweep(3, after=after)
+    sweep.run()
+    assert (sweep.finished, sweep.failed) == (3, [])
+    assert 'The tables are as they were: result.json is damaged' in output.getvalue()
+
+
+def test_a_run_that_cannot_be_begun_is_reported_and_the_others_go_on(fake, make_sweep, monkeypatch):
+    class Child(fake):
+        def __init__(self, config, *args):
+            if config.seed == 1:
+                raise NotADirectoryError(20, 'Not a directory', 'a file')
+            super().__init__(config, *args)
+    monkeypatch.setattr(runner, 'Child', Child)
+    sweep, output = make_sweep(3)
+    sweep.run()
+    assert sweep.finished == 2
+    assert 'seed1: cannot be begun: [Errno 20] Not a directory' in sweep.failed[0]
+
+
+def test_no_error_leaves_children_behind(fake, make_sweep):
+    fake.lives = 10**9
+    sweep, _ = make_sweep(3, jobs=2)
+
+    def fail(describe):
+        raise MemoryError
+    sweep._console.status = fail
+    with pytest.raises(MemoryError):
+        sweep.run()
+    assert fake.interrupted == [0, 1]
+    assert fake.alive == set()
+
+
+def test_a_forced_sweep_is_not_to_be_forced_again(fake, make_sweep):
+    fake.lives = 10**9
+    for force, said in ((True, 'the same command without --force goes on'),
+                        (False, 'the same command goes on')):
+        sweep, _ = make_sweep(1, force=force)
+        sweep._console.status = lambda describe: os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted, match=said):
+            sweep.run()
 
 
 def test_an_attempt_beside_another_one_leaves_no_failure_there(tmp_path):

@@ -98,6 +98,7 @@ def test_flags_beat_the_file(tmp_path):
     ('optimizer: kfac\nepochs: 2\nlr_decay_epochs: 1\n', 'did you mean lr_decay_epoch?'),
     ('optimizer: kfac\nlr: 1\n', 'epochs is missing: it must be a whole number'),
     ('optimizer: kfac\nepochs: 2\nlr: 1\nlr: 2\n', 'not valid YAML: key lr is given twice'),
+    ('optimizer: kfac\nepochs: 2\nlr: 1\nseed: 2020-13-45\n', 'not valid YAML: month must be'),
     ('- optimizer\n', 'must hold one mapping of keys to values, got list'),
     ('', 'must hold one mapping of keys to values, got nothing'),
     ('a: [', 'not valid YAML'),
@@ -115,6 +116,7 @@ def test_refusal_names_the_file(tmp_path, text, sentence):
     ('batch_size', "'batch_size' is not of the form key=value"),
     ('=3', "'=3' is not of the form key=value"),
     ('lr=[', r"lr must be a number > 0, got '\['"),
+    ('seed=2020-13-45', "seed must be a whole number.*got '2020-13-45'"),
 ])
 def test_refusal_names_the_flag(tmp_path, flag, sentence):
     path = written(tmp_path, 'optimizer: kfac\nepochs: 2\nlr: 0.1\n')
