@@ -56,14 +56,24 @@ def notes(study, series: Sequence, seeds: str, end: str) -> list[str]:
         found.append('{}: lowest to highest seed.'.format(seeds))
     between = sorted({each.cell.batch_size for each in series if each.cell.between})
     if between:
-        found.append(_RULE.format('' if study.hparams == plan.PAPER else ' and ' + study.hparams,
-                                  ' and '.join(map(str, between))))
+        found.append(_RULE.format(_own(series), ' and '.join(map(str, between))))
     if any(each.row['stand_in'] for each in series):
         found.append('Not the data of the paper.')
     departures = protocol.sentence([each.row['departures'] for each in series], unit='cell')
     if departures:
         found.append('Not the protocol of the paper: {}.'.format(departures))
     return found + missing(series) + amiss(series, end)
+
+
+def _own(series):
+    """Which cells stand in the place of the paper's: ' (tuned: K-FAC 2048)'; '' if none does."""
+    found = {}
+    for each in series:
+        if each.cell.variant and not each.cell.between:
+            found.setdefault(each.cell.variant, []).append(
+                table1_text.name({**each.row, 'variant': ''}))
+    clauses = ['{}: {}'.format(variant, ', '.join(names)) for variant, names in found.items()]
+    return ' ({})'.format('; '.join(clauses)) if clauses else ''
 
 
 def missing(series: Sequence) -> list[str]:

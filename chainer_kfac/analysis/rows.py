@@ -8,7 +8,7 @@ HYPERPARAMETERS = ('weight_decay', 'lr', 'lr_decay', 'lr_decay_epoch', 'momentum
 """The columns of the paper's table, under the names of ``RunConfig``."""
 
 
-def row(optimizer, batch_size, variant, runs, cell=None) -> dict:
+def row(optimizer, batch_size, variant, runs, cell=None, plain=None) -> dict:
     """The statistics of one cell over its finished seeds, and what is amiss with the others.
 
     Accuracies are means over finished runs, with the sample standard deviation (n - 1) from two
@@ -21,6 +21,8 @@ def row(optimizer, batch_size, variant, runs, cell=None) -> dict:
         runs (list of Run): its seeds, in any state.
         cell (dict or None): ``val_acc`` and ``config`` of the paper's cell; ``None`` if the paper
             has no such cell.
+        plain (dict or None): the configuration of a run of the paper's cell under the same profile;
+            the note says in which fields that of ``runs`` is another.
     Returns:
         dict: plain values, as in ``table1.json`` (docs/run-directory.md lists the keys).
     """
@@ -51,7 +53,7 @@ def row(optimizer, batch_size, variant, runs, cell=None) -> dict:
         'device': common([run.result['device'] for run in finished]),
         'select_on': config['select_on'],
         'departures': protocol.departures(config, reference) if runs and reference else {},
-        'note': '; '.join(_notes(runs, cell, inconsistent)),
+        'note': '; '.join(_notes(runs, cell, inconsistent, plain)),
     }
 
 
@@ -94,13 +96,16 @@ def _status(runs):
     return 'partial' if 'finished' in states else sorted(states)[0]
 
 
-def _notes(runs, cell, inconsistent):
+def _notes(runs, cell, inconsistent, plain):
     if not runs:
         yield 'missing: no run'
     if inconsistent:
         yield 'not averaged: seeds differ in {}'.format(', '.join(inconsistent))
     if cell is None:
         yield 'not a cell of the paper'
+    if runs and plain:
+        others = protocol.departures(runs[0].config, plain)
+        yield "the paper's values{}".format(' but for ' + ', '.join(others) if others else '')
     for run in runs:
         if run.state != 'finished':
             yield 'seed {} {}'.format(run.config['seed'], describe(run))

@@ -33,6 +33,7 @@ def history(found: Sequence[Search]):
         axis.plot(numbers, list(accumulate(accuracies, max)), **_BEST)
         axis.set_title(each.cell)
         axis.set_xlabel('trial')
+        axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0, 0].set_ylabel('best accuracy')
     return page
 

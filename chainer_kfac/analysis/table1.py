@@ -34,7 +34,8 @@ def build(directory) -> dict:
         found.setdefault(key, []).append(run)
     keys = [(*cell, '') for cell in paper]
     keys += sorted(set(found) - set(keys), key=_order)
-    table_rows = [rows.row(*key, found.get(key, []), paper.get(key[:2])) for key in keys]
+    table_rows = [rows.row(*key, found.get(key, []), paper.get(key[:2]), _plain(found, *key))
+                  for key in keys]
     every = [run for group in found.values() for run in group]
     return {'format': FORMAT,
             'profile': rows.common([run.config['profile'] for run in every]),
@@ -62,6 +63,12 @@ def folders(root, profile=None, dataset=None) -> list[pathlib.Path]:
     """
     return [pathlib.Path(root, EXPERIMENT, *place)
             for place in runs.places(root, [EXPERIMENT], profile, dataset)]
+
+
+def _plain(found, optimizer, batch_size, variant):
+    """What a variant is compared with: the configuration of a run of the paper's cell, if any."""
+    runs_of_cell = found.get((optimizer, batch_size, '')) if variant else None
+    return runs_of_cell[0].config if runs_of_cell else None
 
 
 def _order(key):

@@ -89,6 +89,23 @@ def test_iterations_until_what_all_batch_sizes_reach(part, add):
         'K-FAC', '0.65', '128, 2048', '781, 48', '2, 2', 'as the paper, no claim: one seed']
 
 
+def test_fewer_iterations_are_a_finding_only_by_every_step(part, add):
+    add('kfac', 128, 0.7, 0.7)
+    add('kfac', 512, 0.7, 0.7)
+    add('kfac', 2048, 0.7, 0.7)
+    assert line(part('large batches, convergence'), 'K-FAC')[3:] == [
+        '781, 195, 48', '2, 2, 2', 'as the paper']
+
+
+def test_iterations_that_seeds_may_explain_are_no_finding(part, add, write_run):
+    add('kfac', 128, 0.7, 0.7)
+    write_run('kfac', 512, [0.7], root='results')
+    write_run('kfac', 512, [0.5] * 5 + [0.7], root='results', seed=1)
+    add('kfac', 2048, 0.7, 0.7)
+    assert line(part('large batches, convergence'), 'K-FAC')[3:] == [
+        '781, 341, 48', '2, 3.5, 2', 'as the paper, no claim: within the spread of the seeds']
+
+
 def test_the_threshold_is_reached_by_all():
     logs = [[{'validation/main/accuracy': value} for value in values]
             for values in ((0.3, 0.7), (0.6, 0.649))]
@@ -114,7 +131,7 @@ def test_signs_of_overfitting(part, add):
     text = part('overfitting')
     assert line(text, 'K-FAC 512') == ['K-FAC 512', '0.7500', '0.4375', '+0.3125', '+0.0625',
                                        '1.5000', '1.5625', '1']
-    assert line(text, '  512 | K-FAC − Adam')[2:] == ['+0.2500', '1 and 1',
+    assert line(text, '  512 | K-FAC − Adam')[2:] == ['+0.2500', '+0.2500', '1 and 1',
                                                       'as the paper, no claim: one seed']
 
 
@@ -123,6 +140,31 @@ def test_gap_and_fall():
            for a, v in ((0.5, 0.4), (0.7, 0.6), (0.9, 0.55))]
     assert optimizers.gap(log) == pytest.approx(0.35)
     assert optimizers.fall(log) == pytest.approx(0.05)
+
+
+def of(*pairs):
+    return [{'main/accuracy': train, 'validation/main/accuracy': validation}
+            for train, validation in pairs]
+
+
+def test_the_gap_at_a_training_accuracy_lies_between_epochs():
+    log = of((0.5, 0.6), (0.7, 0.6), (0.6, 0.5), (0.8, 0.6))
+    gaps = [optimizers.gap_at(log, accuracy) for accuracy in (0.4, 0.5, 0.55, 0.7, 0.75, 0.9)]
+    assert gaps == pytest.approx([-0.1, -0.1, -0.05, 0.1, 0.175, 0.2])
+
+
+def test_a_gap_that_comes_with_training_accuracy_is_no_finding(part, write_run):
+    for seed in (0, 1):     # a quarter more training accuracy an epoch
+        write_run('kfac', 512, (0.5, 0.6, 0.65, 0.7, 0.7), root='results', seed=seed)
+        write_run('momentum_sgd', 512, (0.1, 0.2, 0.6), root='results', seed=seed)
+        write_run('adam', 512, (0.5, 0.6, 0.7), root='results', seed=seed)
+    text = part('overfitting')
+    assert line(text, '  512 | K-FAC − Momentum SGD')[2:] == [
+        '+0.4000 ± 0.0000', '-0.0500 ± 0.0000', '2 and 2',
+        'as the paper, no claim: the reverse at equal training accuracy']
+    assert line(text, '  512 | K-FAC − Adam')[2:] == [
+        '+0.5000 ± 0.0000', '+0.0500 ± 0.0000', '2 and 2', 'as the paper']
+    assert 'Findings: 1 the way of the paper, 0 the other way' in text
 
 
 def test_tuned_kfac_stands_beside_sgd(part, add):

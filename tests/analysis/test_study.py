@@ -109,6 +109,8 @@ def test_tuned_cells_go_before_the_papers(write_run, tmp_path, tuned):
     beside = {series.cell.batch_size: series.row['paper'] for series in found.of('adam')}
     assert beside == {128: 0.818829, 256: None, 512: 0.819347, 1024: None, 2048: 0.795179}
     assert 'Adam 128, 256; Adam 1024 (tuned);' in captions.missing(found.series)[0]
+    assert 'of Table 1 (tuned: Adam 2048); at batch 256 and 1024 between those' in ' '.join(
+        captions.notes(found, found.series, 'Bands', 'open mark'))
 
 
 def test_missing_cells_are_named_by_optimizer(write_run, collect):

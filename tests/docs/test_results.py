@@ -99,6 +99,23 @@ def gaps(cell):
     return [log[-1]['main/accuracy'] - log[-1][VALIDATION] for _, _, log in RUNS.get(cell, [])]
 
 
+def gaps_at_equal_training(cells):
+    """Of both cells, by seed, where the mean of the one that trained less far has ended."""
+    logs = [[[(entry['main/accuracy'], entry[VALIDATION]) for entry in log]
+             for _, _, log in RUNS.get(cell, [])] for cell in cells]
+    if not all(logs):
+        return [], []
+    end = min(sum(log[-1][0] for log in each) / len(each) for each in logs)
+
+    def at_end(log):
+        i = next((i for i, (train, _) in enumerate(log) if train >= end), len(log) - 1)
+        if i == 0 or log[i][0] < end:
+            return log[i][0] - log[i][1]
+        (x0, y0), (x1, y1) = log[i - 1], log[i]
+        return end - (y0 + (y1 - y0) * (end - x0) / (x1 - x0))
+    return [[at_end(log) for log in each] for each in logs]
+
+
 def shown(values):
     if not values:
         return '–'
@@ -178,8 +195,14 @@ def check_overfitting(text):
         if 'Cell' not in row:
             cells = [(NAMES[name], int(row['Batch']), '')
                      for name in row['Difference of gaps'].split(' − ')]
-            assert row['Ours'] == minus(*map(gaps, cells))
-            check_verdict(row, 1)
+            assert row['Last epoch'] == minus(*map(gaps, cells))
+            equal = minus(*gaps_at_equal_training(cells))
+            assert row['At equal training accuracy'] == equal
+            if row['Last epoch'][0] == equal[0]:
+                check_verdict({'Ours': row['Last epoch'], **row}, 1)
+            else:
+                word = {'+': 'as the paper', '-': 'opposite'}[row['Last epoch'][0]]
+                assert row['Verdict'] == word + ', no claim: the reverse at equal training accuracy'
             continue
         logs = [log for _, _, log in RUNS[key(row['Cell'])]]
         losses = [[entry['validation/main/loss'] for entry in log] for log in logs]

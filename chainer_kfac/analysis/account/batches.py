@@ -1,5 +1,7 @@
 """The claim on large batches: they converge in fewer iterations and end worse, even when tuned."""
+import itertools
 import math
+import statistics
 
 from chainer_kfac.analysis import front_page, markdown, table1_text
 from chainer_kfac.analysis.account import facts
@@ -30,12 +32,14 @@ def compare_convergence(cells) -> tuple[list, list[str]]:
             verdicts.append('missing')
         else:
             threshold = common_threshold(run.log for cell in row for run in cell.runs)
-            reached = [_until(threshold, cell) for cell in row]
+            iterations, epochs = ([_until(threshold, cell, key) for cell in row]
+                                  for key in ('iteration', 'epoch'))
             lines.append([table1_text.NAMES[optimizer], '{:.2f}'.format(threshold),
                           ', '.join(str(cell.row['batch_size']) for cell in row),
-                          ', '.join('{:.0f}'.format(iterations) for iterations, _ in reached),
-                          ', '.join('{:.3g}'.format(epochs) for _, epochs in reached)])
-            verdicts.append(_falls([iterations for iterations, _ in reached], row))
+                          ', '.join('{:.0f}'.format(statistics.fmean(seeds))
+                                    for seeds in iterations),
+                          ', '.join('{:.3g}'.format(statistics.fmean(seeds)) for seeds in epochs)])
+            verdicts.append(_falls(iterations))
         lines[-1].append(verdicts[-1])
     return lines, verdicts
 
@@ -75,15 +79,16 @@ def common_threshold(logs) -> float:
     return math.floor(lowest / STEP + 1e-9) * STEP
 
 
-def _until(threshold, cell):
-    """Means over the seeds of iterations and epochs at the first epoch that reaches it."""
-    def first(key):
-        return lambda log: next(entry[key] for entry in log
-                                if entry[VALIDATION] >= threshold - 1e-9)
-    return cell.mean(first('iteration')), cell.mean(first('epoch'))
+def _until(threshold, cell, key):
+    """By seed: ``key`` of the log at the end of the first epoch that reaches it."""
+    return [next(entry[key] for entry in run.log if entry[VALIDATION] >= threshold - 1e-9)
+            for run in cell.runs]
 
 
-def _falls(iterations, row):
-    falls = all(a > b for a, b in zip(iterations, iterations[1:], strict=False))
-    word = 'as the paper' if falls else 'opposite'
-    return word if min(len(cell.runs) for cell in row) > 1 else word + ', no claim: one seed'
+def _falls(iterations):
+    """The verdict on a row: it falls if each step does, and is as certain as the least of them."""
+    steps = [facts.verdict(Difference.of(larger, smaller), -1.0)
+             for smaller, larger in itertools.pairwise(iterations)]
+    words, reasons = zip(*(step.partition(', ')[::2] for step in steps), strict=True)
+    word = 'opposite' if 'opposite' in words else 'as the paper'
+    return next(('{}, {}'.format(word, reason) for reason in reasons if reason), word)
