@@ -37,14 +37,20 @@ def add_parser(subparsers):
                         help='the experiment (default: made of what is searched; for the other '
                         'actions, the only one that there is)')
     parser.add_argument('--root', default='runs', help='folder of all runs (default: %(default)s)')
-    _add_what(parser.add_argument_group('what is searched'))
-    _add_how(parser.add_argument_group('how'))
+    add_what(parser.add_argument_group('what is searched'))
+    how = parser.add_argument_group('how')
+    how.add_argument('--workers', type=int, default=1, metavar='N',
+                     help='workers on this machine, sharing its cores (default: %(default)s)')
+    how.add_argument('--device', default='auto', type=device,
+                     help='of these workers (default: %(default)s)')
+    add_options(how)
     parser.add_argument('--write', nargs='?', const=True, metavar='FILE',
                         help='with best: put the cell into FILE (default: experiments/tuned.yaml)')
     parser.add_argument('--yes', action='store_true', help='with delete: do not ask')
 
 
-def _add_what(group):
+def add_what(group):
+    """The options that name what is searched; `chainer-kfac submit search` has them too."""
     group.add_argument('--optimizer', choices=('momentum_sgd', 'adam', 'kfac'))
     group.add_argument('--batch', type=int, metavar='SIZE', help='batch size')
     group.add_argument('--profile', default='auto', metavar='NAME',
@@ -57,12 +63,9 @@ def _add_what(group):
                        help='ranges and priors (default: experiments/search/<optimizer>.yaml)')
 
 
-def _add_how(group):
+def add_options(group):
+    """The options of `chainer_kfac.search.options.search`."""
     group.add_argument('--trials', type=int, default=100, metavar='N', help='default: %(default)s')
-    group.add_argument('--workers', type=int, default=1, metavar='N',
-                       help='workers on this machine, sharing its cores (default: %(default)s)')
-    group.add_argument('--device', default='auto', type=device,
-                       help='of these workers (default: %(default)s)')
     group.add_argument('--prune', choices=('both', 'median', 'halving', 'none'), default='both',
                        help='rules that stop hopeless trials early (default: %(default)s)')
     group.add_argument('--algorithm', choices=('tpe', 'random'), default='tpe')
@@ -80,6 +83,20 @@ def _add_how(group):
                        help='how often it may, before it fails (default: %(default)s)')
 
 
+def options_of(args):
+    """The arguments of `add_options`, checked, and those that a search cannot do without."""
+    from chainer_kfac.exceptions import ConfigError
+    from chainer_kfac.search import options
+
+    for flag in ('optimizer', 'batch'):
+        if getattr(args, flag) is None:
+            raise ConfigError('--{} is missing: a search needs an optimizer and a batch size, as '
+                              'in --optimizer kfac --batch 512'.format(flag))
+    return options.search(trials=args.trials, algorithm=args.algorithm, seed=args.seed,
+                          gamma=args.gamma, startup=args.startup, candidates=args.candidates,
+                          prune=args.prune, lease=args.lease, setbacks=args.setbacks)
+
+
 def run(args):
     action, texts = 'run', list(args.words)
     if texts and texts[0] in ACTIONS:
@@ -95,19 +112,10 @@ def run(args):
 
 def _run(args, texts):
     from chainer_kfac.analysis import search_report
-    from chainer_kfac.exceptions import ConfigError
-    from chainer_kfac.search import address, options, session
+    from chainer_kfac.search import address, session
 
-    for flag in ('optimizer', 'batch'):
-        if getattr(args, flag) is None:
-            raise ConfigError('--{} is missing: a search needs an optimizer and a batch size, as '
-                              'in --optimizer kfac --batch 512'.format(flag))
     request = session.Request(
-        args.optimizer, args.batch,
-        options.search(trials=args.trials, algorithm=args.algorithm, seed=args.seed,
-                       gamma=args.gamma, startup=args.startup, candidates=args.candidates,
-                       prune=args.prune, lease=args.lease, setbacks=args.setbacks),
-        args.profile, args.dataset, args.select_on,
+        args.optimizer, args.batch, options_of(args), args.profile, args.dataset, args.select_on,
         session.fixed_fields(texts, args.optimizer, args.batch), args.exp_key, args.space,
         args.workers, args.device)
     found = session.run(request, address.find(args.mongo, args.password_file), args.root)

@@ -5,7 +5,7 @@ import os
 import pathlib
 import sys
 
-from chainer_kfac.cli import sweeping
+from chainer_kfac.cli import search, sweeping
 from chainer_kfac.cli.worker import add_database, seconds
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.jobs import schedulers
@@ -66,10 +66,10 @@ def _add_sweep(group):
 
 
 def _add_search(group):
-    _add_data(group)
-    group.add_argument('--optimizer', required=True, choices=('momentum_sgd', 'adam', 'kfac'))
-    group.add_argument('--batch', required=True, type=int, metavar='SIZE')
-    group.add_argument('--trials', type=int, default=100, metavar='N')
+    group.add_argument('overrides', nargs='*', metavar='key=value')
+    _add_root(group, default=argparse.SUPPRESS)
+    search.add_what(group)
+    search.add_options(group)
     group.add_argument('--exp-key', metavar='NAME')
     group.add_argument('--workers', type=int, default=4, metavar='N',
                        help='jobs that evaluate trials (default: %(default)s)')
@@ -185,8 +185,9 @@ def _orders(args, resources, of_jobs):
             args.kind, args.per, args.root, args.hparams, args.optimizer, args.batch, args.seeds,
             args.profile, args.dataset, args.overrides)
         return [sweep.order(resources, fetch)]
+    options = search.options_of(args)
     mongo = requests.database(args.mongo, args.password_file, of_jobs)
-    search = requests.Search(
-        args.optimizer, args.batch, args.workers, mongo, args.password_file, args.trials,
-        args.profile, args.dataset, args.exp_key, args.root, args.overrides)
-    return search.orders(resources, fetch)
+    return requests.Search(
+        args.optimizer, args.batch, args.workers, options, mongo, args.password_file, args.profile,
+        args.dataset, args.select_on, args.space, args.exp_key, args.root,
+        args.overrides).orders(resources, fetch)

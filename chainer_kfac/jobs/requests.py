@@ -92,20 +92,23 @@ class Search:
 
     Attributes:
         workers (int): how many.
+        options (mapping): of the search, as `chainer_kfac.search.options.search` gives them.
         mongo (str or None): address of the database; None if the environment of the jobs has it.
         password_file (str or None): as for the command.
-        exp_key (str or None), root (str), optimizer, batch_size, trials, profile, dataset,
-            overrides: as for the command.
+        exp_key (str or None), root (str), optimizer, batch_size, profile, dataset, select_on,
+            space, overrides: as for the command.
     """
 
     optimizer: str
     batch_size: int
     workers: int
+    options: Mapping[str, Any]
     mongo: str | None = None
     password_file: str | None = None
-    trials: int = 100
     profile: str = 'auto'
     dataset: str | None = None
+    select_on: str = 'test'
+    space: str | None = None
     exp_key: str | None = None
     root: str = 'runs'
     overrides: Sequence[str] = ()
@@ -121,11 +124,10 @@ class Search:
             raise ConfigError('--workers must be at least 1, got {}'.format(self.workers))
         profile = profiles.choose(self.profile, plan.all_profiles(), resources['gpus_per_node'])
         dataset = _dataset(self.dataset, profile, fetch)
-        request = session.Request(
-            self.optimizer, self.batch_size, {}, profile.name, dataset,
-            fixed=session.fixed_fields(self.overrides, self.optimizer, self.batch_size))
-        exp_key = self.exp_key or session.default_name(
-            request, {'profile': profile.name, 'dataset': dataset})
+        exp_key = session.check(session.Request(
+            self.optimizer, self.batch_size, self.options, profile.name, dataset, self.select_on,
+            session.fixed_fields(self.overrides, self.optimizer, self.batch_size), self.exp_key,
+            self.space, workers=0))
         common = ['--exp-key', exp_key, '--root', self.root]
         if self.mongo is not None:
             common += ['--mongo', self.mongo]
@@ -133,11 +135,23 @@ class Search:
             common += ['--password-file', os.path.abspath(self.password_file)]
         driver = catalogue.driver(words(
             *self.overrides, '--optimizer', self.optimizer, '--batch', self.batch_size,
-            '--trials', self.trials, '--profile', profile.name, '--dataset', dataset, *common),
+            *self._flags(), '--profile', profile.name, '--dataset', dataset, *common),
             **resources)
         workers = catalogue.workers(self.workers, words(*common, '--until-done'), **resources)
         place = os.path.join(self.root, 'search', exp_key)
         return [Order(driver, ((place,),)), Order(workers, ((place,),) * self.workers)]
+
+    def _flags(self):
+        """Those of the search that are not as they would be by default; the trials always."""
+        from chainer_kfac.search import options
+        usual = options.search(trials=self.options['trials'])
+        found = ['--trials', self.options['trials']]
+        for key, value in self.options.items():
+            if value != usual[key]:
+                found += ['--' + key, value]
+        if self.select_on != 'test':
+            found += ['--select-on', self.select_on]
+        return found if self.space is None else [*found, '--space', self.space]
 
 
 def database(flag: str | None, password_file: str | None,

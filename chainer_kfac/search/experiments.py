@@ -30,7 +30,7 @@ def begin(store: Store, exp_key: str, objective: str, settings: Mapping[str, Any
     check_exp_key(exp_key)
     wanted = Experiment(exp_key, uuid.uuid4().hex[:8], objective, dict(settings), space,
                         dict(search))
-    _check_usable(wanted)
+    check_usable(wanted)
     try:
         store.experiments.insert_one(wanted.document())
         store.experiments.update_one({'_id': exp_key}, {'$currentDate': {'created': True}})
@@ -110,8 +110,12 @@ def delete(store: Store, exp_key: str) -> int:
     return deleted
 
 
-def _check_usable(experiment):
-    """Refuse what could be stored and then not be read, or whose trials would all be refused."""
+def check_usable(experiment: Experiment) -> None:
+    """Refuse what could be stored and then not be read, or whose trials would all be refused.
+
+    Raises:
+        SearchError, ConfigError: as `begin`.
+    """
     objective = objectives.find(experiment.objective)
     objective.check_settings(experiment.settings)
     for bound in ('low', 'high'):

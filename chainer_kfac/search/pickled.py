@@ -69,7 +69,10 @@ def _work(store, trial, stopping, insist):
             state, result = DONE, _evaluate(store, trial)
     except Stopped:
         lease.release(store, claim, stopping.reason or 'stopped', trial.get('history', []))
-        raise
+        if stopping.reason is not None:
+            raise
+        stopping.trial_reason = None  # the trial went to another worker; this one goes on
+        return
     except Exception as error:  # the function is the user's: whatever it raises fails the trial
         logger.exception('trial %s', claim.tid)
         state, result = ERROR, lease.failure('error', '{}: {}'.format(type(error).__name__, error))

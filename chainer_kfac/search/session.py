@@ -11,6 +11,7 @@ from chainer_kfac import resources
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.search import experiments, first, space
 from chainer_kfac.search.address import Address
+from chainer_kfac.search.documents import Experiment
 from chainer_kfac.search.driver import Driver
 from chainer_kfac.search.found import Found
 from chainer_kfac.search.live import Live
@@ -108,6 +109,15 @@ def run(request: Request, address: Address | None, root: str | os.PathLike) -> F
     for line in found.status():
         logger.info('%s', line)
     return found
+
+
+def check(request: Request) -> str:
+    """The name of the experiment, if `run` would begin it, as far as that can be told without the
+    database; raises KFACError otherwise."""
+    varied, settings = _what(request)
+    exp_key = request.exp_key or default_name(request, settings)
+    experiments.check_usable(Experiment(exp_key, 'new', 'train', settings, varied, request.search))
+    return exp_key
 
 
 def default_name(request: Request, settings: Mapping[str, Any]) -> str:

@@ -213,6 +213,31 @@ def test_a_search_is_a_driver_and_workers(user, caplog):
     assert len(recorded()) == 1
 
 
+def test_a_search_is_given_all_its_options(user, capsys):
+    pytest.importorskip('pymongo')
+    assert user('submit', 'search', '--optimizer', 'kfac', '--batch', 512, '--dataset', 'cifar10',
+                '--select-on', 'holdout', '--prune', 'none', '--startup', 8, '--profile', 'short',
+                '--mongo', 'mongodb://db.example.org/x', '--dry-run', 'lr_decay_epoch=70') == 0
+    driver = unwrapped(capsys.readouterr().out)
+    assert ('search lr_decay_epoch=70 --optimizer kfac --batch 512 --trials 100 --startup 8 '
+            '--prune none --select-on holdout --profile short --dataset cifar10 --exp-key '
+            'kfac-bs512-short-cifar10-holdout-lr_decay_epoch_70 ') in driver
+
+
+@pytest.mark.parametrize(('words', 'says'), [
+    (['--trials', '0'], '--trials must be at least 1, got 0'),
+    (['--exp-key', 'a b'], "an experiment is named by letters"),
+    (['--space', 'none.yaml'], 'cannot read none.yaml'),
+    (['lr_decay_epoch=null'], 'lr_decay')])
+def test_a_search_that_could_not_begin_is_not_submitted(user, capsys, words, says):
+    pytest.importorskip('pymongo')
+    assert user('submit', 'search', '--optimizer', 'kfac', '--batch', 512, '--mongo',
+                'mongodb://db.example.org/x', '--dry-run', *words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert len(error.strip().splitlines()) == 1
+
+
 def test_a_search_without_a_database_says_so(user, capsys):
     pytest.importorskip('pymongo')
     user.slurm()

@@ -145,3 +145,24 @@ def test_experiments_do_not_see_each_other(jobs, trials):
 
 def test_a_worker_for_pickled_code_leaves_in_time(nx_store):
     pickled.work(nx_store, 'e', None, Stopping(time.monotonic() + 1))
+
+
+def test_a_worker_for_pickled_code_goes_on_when_it_has_lost_a_trial(nx_store, monkeypatch):
+    trials = MongoTrials(MongoJobs.of(nx_store), 'e', allow_pickled_code=True)
+    cmd = ('domain_attachment', 'FMinIter_Domain')
+    trials.insert_trial_docs([{**each, 'misc': {**each['misc'], 'cmd': cmd}}
+                              for each in (document(0), document(1))])
+    stopping = Stopping(time.monotonic() + 30)
+    seen = []
+
+    def evaluate(store, trial):
+        seen.append(trial['tid'])
+        if len(seen) == 1:
+            stopping.end_trial('its lease is lost')
+        return {'status': 'ok', 'loss': 1.0}
+
+    monkeypatch.setattr(pickled, '_evaluate', evaluate)
+    with stopping.listening():
+        pickled.work(nx_store, 'e', 3, stopping)
+    assert len(seen) == 3
+    assert [each['state'] for each in nx_store.jobs.find({})] == [2, 2]
