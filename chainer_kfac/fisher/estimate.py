@@ -167,7 +167,7 @@ class Estimate:
     @property
     def rows_A(self):
         """(x, s) with A = s [x, 1]^T [x, 1]; (None, s) without rows."""
-        return self.inputs if self.has_rows else None, 1.0 / (self.examples or 1.0)
+        return self.inputs if self.has_rows else None, self.scale_A
 
     @property
     def rows_G(self):
@@ -177,8 +177,17 @@ class Estimate:
             rows = self._whole('sampled', self.terms)
         elif self._rows['gy']:
             rows = self.gradients
-        # Without a single term the rows are zero: 1, for their weights are also divided by.
-        return rows, self.terms ** 2 / self.share if self.share else 1.0
+        return rows, self.scale_G
+
+    @property
+    def scale_A(self) -> float:
+        """The s of `rows_A`."""
+        return 1.0 / (self.examples or 1.0)
+
+    @property
+    def scale_G(self) -> float:
+        """The s of `rows_G`; 1 without a single term, when the rows are zero: it is divided by."""
+        return self.terms ** 2 / self.share if self.share else 1.0
 
     def _whole(self, name, total):
         if name not in self._joined:

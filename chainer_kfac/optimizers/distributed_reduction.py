@@ -264,11 +264,11 @@ def _product(share, side, local):
         return None
     estimate = share.block.estimate
     if side == 'G':
-        return symmetric_product(rows, scale=estimate.terms ** 2 / (estimate.share or 1.0))
+        return symmetric_product(rows, scale=estimate.scale_G)
     if share.block.b is not None:
         xp = chainer.backend.get_array_module(rows)
         rows = join(rows, 1, xp.empty((len(rows), rows.shape[1] + 1), rows.dtype))
-    return symmetric_product(rows, scale=1.0 / (estimate.examples or 1.0))
+    return symmetric_product(rows, scale=estimate.scale_A)
 
 
 def _set_grad(param, value):

@@ -90,9 +90,8 @@ def run(request: Request, address: Address | None, root: str | os.PathLike) -> F
     """
     if request.workers < 0:
         raise ConfigError('--workers must be at least 0, got {}'.format(request.workers))
-    varied, settings = _what(request)
+    exp_key, varied, settings = _what(request)
     with opened(address, root) as (store, revive), _signals():
-        exp_key = request.exp_key or default_name(request, settings)
         experiment = experiments.begin(store, exp_key, 'train', settings, varied, request.search)
         start = first.of_paper(request.optimizer, request.batch_size, varied)
         if start is None:
@@ -114,8 +113,7 @@ def run(request: Request, address: Address | None, root: str | os.PathLike) -> F
 def check(request: Request) -> str:
     """The name of the experiment, if `run` would begin it, as far as that can be told without the
     database; raises KFACError otherwise."""
-    varied, settings = _what(request)
-    exp_key = request.exp_key or default_name(request, settings)
+    exp_key, varied, settings = _what(request)
     experiments.check_usable(Experiment(exp_key, 'new', 'train', settings, varied, request.search))
     return exp_key
 
@@ -132,7 +130,7 @@ def default_name(request: Request, settings: Mapping[str, Any]) -> str:
 
 
 def _what(request):
-    """The space, and the settings that all trials share."""
+    """The experiment's name, the space, and the settings that all trials share."""
     profile = profiles.choose(request.profile, plan.all_profiles(), devices.gpus())
     path = request.space or resources.find('experiments/search/{}.yaml'.format(request.optimizer))
     varied = space.load(path).without(request.fixed)
@@ -147,7 +145,8 @@ def _what(request):
                 'profile': profile.name, 'dataset': dataset, 'optimizer': request.optimizer,
                 'batch_size': request.batch_size, 'select_on': request.select_on, 'seed': 0,
                 **request.fixed}
-    return varied, {key: value for key, value in settings.items() if value is not None}
+    settings = {key: value for key, value in settings.items() if value is not None}
+    return request.exp_key or default_name(request, settings), varied, settings
 
 
 def fixed_fields(texts: Sequence[str], optimizer: str, batch_size: int) -> dict[str, Any]:

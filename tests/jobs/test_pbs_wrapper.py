@@ -4,6 +4,7 @@ It is a front of sbatch: it reads ``select=`` and ``nodes=``, the walltime, arra
 the name, ignores ``-o`` and ``ngpus``, and cannot take a path with a space.
 """
 import json
+import shlex
 
 import pytest
 
@@ -34,12 +35,16 @@ def test_qsub_takes_what_a_dry_run_prints(kfac, slurm, scheduler):
 
 @pytest.mark.mpi
 def test_a_run_on_two_nodes(kfac, slurm):
+    go = kfac.folder / 'go'     # else the job may be over before its state has been asked for
+    kfac.environment('[ -z "${{SLURM_JOB_ID:-}}" ] || until [ -e {} ]; do sleep 0.1; done\n'.format(
+        shlex.quote(str(go))))
     submitted = kfac('submit', 'train', kfac.config(), *CPUS, '--nodes', '2',
                      '--scheduler', 'openpbs')
     assert submitted.returncode == 0, submitted.stderr
     job = kfac.job()
-    # A job of seconds may be over before a busy machine has started the question.
-    assert kfac('submit', '--status').stdout.split()[-1] in ('running', 'finished')
+    until(lambda: slurm.states(job) == ['RUNNING'], 200, lambda: _said(kfac))
+    assert 'running' in kfac('submit', '--status').stdout
+    go.touch()
     assert slurm.wait(job, 400) == ['COMPLETED'], _said(kfac)
     assert ' 2 ranks on' in _said(kfac)
     assert ': finished' in kfac('submit', '--status').stdout
