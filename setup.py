@@ -85,6 +85,7 @@ setup(
         'numba>=0.61',           # the first for Python 3.13 and NumPy 2.1
         'PyYAML>=6',
         'scikit-learn>=1.5',     # the digits, which stand in for CIFAR-10 offline
+        'lazy_loader>=0.6',      # the first under which training.run stays the function
         'threadpoolctl>=3',      # holds BLAS to one thread while our own threads call it
         'tqdm>=4',
         'packaging>=24',         # compares versions for Chainer where pkg_resources is gone

@@ -2,4 +2,7 @@
 
 No module here imports MPI or NCCL before `create_communicator` is called.
 """
-from chainer_kfac.communicators.create import create_communicator  # noqa: F401
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={'create': ['create_communicator']})

@@ -6,7 +6,6 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import chainer
 import filelock
 import numpy as np
 
@@ -26,7 +25,7 @@ ARRAYS = {'train_x': (TRAIN, PIXELS), 'train_y': (TRAIN,),
 
 def cache_path() -> Path:
     """Where ``chainer.datasets.get_cifar10`` keeps the arrays."""
-    return Path(chainer.dataset.get_dataset_root(), 'pfnet', 'chainer', 'cifar', 'cifar-10.npz')
+    return Path(download.cache_root(), 'pfnet', 'chainer', 'cifar', 'cifar-10.npz')
 
 
 def load(train_size: int | None = None, test_size: int | None = None) -> image_data.ImageData:

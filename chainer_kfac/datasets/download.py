@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import chainer
 import filelock
 import tqdm
 
@@ -26,6 +25,13 @@ class _IncompleteError(OSError):
     """What arrived is not the whole file or not the right one."""
 
 
+def cache_root() -> str:
+    """Folder of all that Chainer's data sets keep on disk."""
+    from chainer.dataset import get_dataset_root  # Chainer takes seconds to import
+
+    return get_dataset_root()
+
+
 def cached(url: str, md5: str) -> Path:
     """The file behind ``url``, from Chainer's download cache or fetched into it.
 
@@ -39,8 +45,7 @@ def cached(url: str, md5: str) -> Path:
     Raises:
         DataError: naming the URL and the last failure.
     """
-    target = Path(chainer.dataset.get_dataset_root(), '_dl_cache',
-                  hashlib.md5(url.encode('utf-8')).hexdigest())
+    target = Path(cache_root(), '_dl_cache', hashlib.md5(url.encode('utf-8')).hexdigest())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(str(target) + '.lock'):

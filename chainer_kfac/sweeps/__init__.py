@@ -1,7 +1,5 @@
 """Several runs in order: which, how long and on what, and each in a process of its own."""
-from chainer_kfac.sweeps.cells import Cell
-from chainer_kfac.sweeps.profiles import Profile
-from chainer_kfac.sweeps.runner import Sweep
-from chainer_kfac.sweeps.shared import SharedSweep
+import lazy_loader
 
-__all__ = ['Cell', 'Profile', 'SharedSweep', 'Sweep']
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'cells': ['Cell'], 'profiles': ['Profile'], 'runner': ['Sweep'], 'shared': ['SharedSweep']})

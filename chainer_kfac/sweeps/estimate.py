@@ -3,8 +3,6 @@ import dataclasses
 import json
 import statistics
 
-from chainer_kfac.training import builders
-
 CIFAR10_SIZE = 50000
 
 
@@ -39,7 +37,7 @@ def measure(config, directory, running=0.0) -> Measured:
         directory (pathlib.Path): its directory.
         running (float): seconds since its process started, if it is running.
     """
-    total = builders.epochs(config, config.train_size or CIFAR10_SIZE)
+    total = config.length(config.train_size or CIFAR10_SIZE)
     try:
         last = json.loads((directory / 'log').read_text())[-1]
     except (FileNotFoundError, ValueError, IndexError):  # not there, or being written

@@ -12,8 +12,8 @@ from chainer_kfac.sweeps import devices, estimate, launch
 from chainer_kfac.sweeps.child import CONSOLE, Child, environment
 from chainer_kfac.sweeps.console import Console
 from chainer_kfac.training.config import RunConfig
-from chainer_kfac.training.extensions.stop import SIGNALS, Interrupted
 from chainer_kfac.training.run_directory import RESULT, RunDirectory, path
+from chainer_kfac.training.stop import SIGNALS, Interrupted
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 300

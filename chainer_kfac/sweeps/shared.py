@@ -8,8 +8,8 @@ from chainer_kfac.sweeps.runner import say_how_to_go_on
 from chainer_kfac.training import device
 from chainer_kfac.training import run as train
 from chainer_kfac.training.config import RunConfig
-from chainer_kfac.training.extensions.stop import Interrupted
 from chainer_kfac.training.run_directory import path
+from chainer_kfac.training.stop import Interrupted
 
 
 class SharedSweep:

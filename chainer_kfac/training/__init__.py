@@ -1,7 +1,7 @@
 """One run: its configuration, the objects it is made of, the folder it leaves behind."""
-from chainer_kfac.training import run_directory
-from chainer_kfac.training.config import RunConfig
-from chainer_kfac.training.extensions import Interrupted, StopRun
-from chainer_kfac.training.run import run
+import lazy_loader
 
-__all__ = ['Interrupted', 'RunConfig', 'StopRun', 'run', 'run_directory']
+# What only reads configurations and records does without Chainer, which takes seconds to import.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, ['run_directory'],
+    {'config': ['RunConfig'], 'run': ['run'], 'stop': ['Interrupted', 'StopRun']})

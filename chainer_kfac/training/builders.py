@@ -1,6 +1,5 @@
 """From a configuration to the objects of a run: data, model, optimizer, schedule."""
 import dataclasses
-import math
 
 import chainer
 import chainer.functions as F
@@ -106,11 +105,6 @@ def _check_batch_size(config, n_train, size):
         raise ConfigError('batch_size must be at least {}, an image for each of {} ranks and of '
                           'acc_iters={} parts, got {}: raise it or start fewer ranks'.format(
                               size * config.acc_iters, size, config.acc_iters, config.batch_size))
-
-
-def epochs(config: RunConfig, n_train: int) -> int:
-    """Epochs that a run has: enough for ``epochs`` and for ``min_updates``."""
-    return max(config.epochs, math.ceil(config.min_updates * config.batch_size / n_train))
 
 
 def model(config: RunConfig, n_classes: int) -> L.Classifier:

@@ -3,6 +3,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -121,6 +122,10 @@ class RunConfig:
     def dump(self) -> dict[str, Any]:
         """Every field with its value, after the format version."""
         return {'format': FORMAT, **dataclasses.asdict(self)}
+
+    def length(self, n_train: int) -> int:
+        """Epochs of a run on that many images: enough for ``epochs`` and for ``min_updates``."""
+        return max(self.epochs, math.ceil(self.min_updates * self.batch_size / n_train))
 
     @property
     def digest(self) -> str:

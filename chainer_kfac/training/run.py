@@ -23,7 +23,6 @@ from chainer_kfac.training.extensions import (
     EpochCallback,
     Evaluator,
     FailOnDivergence,
-    Interrupted,
     LearningRate,
     MasterWeights,
     PeakMemory,
@@ -31,12 +30,12 @@ from chainer_kfac.training.extensions import (
     SameData,
     SharedLog,
     SnapshotTrigger,
-    Stop,
     each_epoch,
     extend_with_progress,
     resume,
     snapshot,
 )
+from chainer_kfac.training.stop import Interrupted, Stop
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ class _Job:
         self.config, self.device, self.place, self.ranks = config, device, place, ranks
         self.data = builders.data(config, device, ranks)
         n_train = len(self.data.source.train_x)
-        self.stop = Stop(builders.epochs(config, n_train), ranks)
+        self.stop = Stop(config.length(n_train), ranks)
         self.model = builders.model(config, int(self.data.source.train_t.max()) + 1)
         ranks.together(memory.check, config, self.model, self.data.train, device)
         self.model.to_device(device)

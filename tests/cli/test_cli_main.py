@@ -1,14 +1,18 @@
 """The command line's frame: subcommands, exit codes, one sentence for what went wrong."""
 import logging
+import shutil
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 from chainer_kfac import cli
 from chainer_kfac.exceptions import ConfigError, DivergedError
 from chainer_kfac.training import Interrupted
+
+RESULTS = Path(__file__).parents[2] / 'results'
 
 
 @pytest.fixture
@@ -94,6 +98,25 @@ def test_help_answers_without_importing_the_rooms():
     assert done.stdout.splitlines()[-1] == '[]'
     for name in cli.COMMANDS:
         assert '\n    {} '.format(name) in done.stdout
+
+
+@pytest.mark.parametrize('words', [
+    'table1 --collect --profile short --dataset cifar10',
+    'study --collect --profile short --dataset cifar10',
+    'submit table1 --profile short --dataset cifar10 --dry-run',
+    'submit --status',
+])
+def test_what_trains_nothing_does_without_chainer(words, tmp_path):
+    """Chainer takes seconds to import, and so does numba with the kernels."""
+    cell = 'table1/short/cifar10/adam-bs128'
+    shutil.copytree(RESULTS / cell, tmp_path / 'runs' / cell)
+    program = ('import sys\nfrom chainer_kfac.cli import main\n'
+               'assert main(sys.argv[1:]) == 0\n'
+               'print(sorted({"chainer", "numba"} & set(sys.modules)))')
+    done = subprocess.run([sys.executable, '-c', program, *words.split()],
+                          capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == '[]'
 
 
 def test_python_m_is_the_same_command():

@@ -13,8 +13,8 @@ from chainer_kfac.sweeps import Sweep, failure, runner
 from chainer_kfac.sweeps.child import environment
 from chainer_kfac.sweeps.console import Console
 from chainer_kfac.training.config import RunConfig
-from chainer_kfac.training.extensions.stop import Interrupted
 from chainer_kfac.training.run_directory import RunDirectory
+from chainer_kfac.training.stop import Interrupted
 
 
 class FakeChild:

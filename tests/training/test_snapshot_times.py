@@ -8,7 +8,8 @@ from training_support import ALONE, config
 
 from chainer_kfac import training
 from chainer_kfac.training import run_directory
-from chainer_kfac.training.extensions import SnapshotTrigger, Stop, triggers
+from chainer_kfac.training.extensions import SnapshotTrigger, triggers
+from chainer_kfac.training.stop import Stop
 
 
 class Run:

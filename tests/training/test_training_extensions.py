@@ -13,6 +13,7 @@ from training_support import ALONE, Tiny
 
 from chainer_kfac.communicators.traffic import Traffic
 from chainer_kfac.training import extensions
+from chainer_kfac.training.stop import Stop
 
 
 def _trainer(accuracy):
@@ -60,7 +61,7 @@ CASES = {
         types.SimpleNamespace(traffic=Traffic()))),
     'Curvature': _Case(lambda: extensions.Curvature([1], ALONE)),
     'EpochCallback': _Case(lambda: extensions.EpochCallback(
-        print, extensions.Stop(1, ALONE), ALONE)),
+        print, Stop(1, ALONE), ALONE)),
     'EpochLine': _Case(lambda: importlib.import_module(
         'chainer_kfac.training.extensions.progress').EpochLine(3)),
     'Evaluator': _Case(lambda: extensions.Evaluator(

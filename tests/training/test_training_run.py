@@ -93,8 +93,8 @@ def test_epochs_reach_min_updates(tmp_path):
     result = training.run(config(epochs=1, min_updates=15), tmp_path)  # 6.25 updates an epoch
     assert result['epochs'] == 3
     assert result['iterations'] == 19
-    assert builders.epochs(config(epochs=4, min_updates=15), 200) == 4
-    assert builders.epochs(config(batch_size=50, epochs=1, min_updates=8), 200) == 2
+    assert config(epochs=4, min_updates=15).length(200) == 4
+    assert config(batch_size=50, epochs=1, min_updates=8).length(200) == 2
 
 
 def test_validation_counts_every_image_once(tmp_path, monkeypatch):

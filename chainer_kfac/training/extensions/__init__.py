@@ -13,10 +13,9 @@ from chainer_kfac.training.extensions.random_state import RandomState
 from chainer_kfac.training.extensions.same_data import SameData
 from chainer_kfac.training.extensions.shared_log import SharedLog
 from chainer_kfac.training.extensions.snapshot import resume, snapshot
-from chainer_kfac.training.extensions.stop import Interrupted, Stop, StopRun
 from chainer_kfac.training.extensions.triggers import Every, SnapshotTrigger, each_epoch
 
 __all__ = ['BestEpoch', 'Communication', 'Curvature', 'EpochCallback', 'Evaluator', 'Every',
-           'FailOnDivergence', 'Interrupted', 'LearningRate', 'MasterWeights', 'PeakMemory',
-           'RandomState', 'SameData', 'SharedLog', 'SnapshotTrigger', 'Stop', 'StopRun',
-           'each_epoch', 'extend_with_progress', 'resume', 'snapshot']
+           'FailOnDivergence', 'LearningRate', 'MasterWeights', 'PeakMemory',
+           'RandomState', 'SameData', 'SharedLog', 'SnapshotTrigger', 'each_epoch',
+           'extend_with_progress', 'resume', 'snapshot']

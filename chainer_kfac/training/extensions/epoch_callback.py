@@ -4,7 +4,7 @@ from collections.abc import Callable
 import numpy as np
 from chainer.training import extension
 
-from chainer_kfac.training.extensions.stop import Stop, StopRun
+from chainer_kfac.training.stop import Stop, StopRun
 
 
 class EpochCallback(extension.Extension):
