@@ -13,7 +13,7 @@ from chainer_kfac.sweeps.child import CONSOLE, Child, environment
 from chainer_kfac.sweeps.console import Console
 from chainer_kfac.training.config import RunConfig
 from chainer_kfac.training.run_directory import RESULT, RunDirectory, path
-from chainer_kfac.training.stop import SIGNALS, Interrupted
+from chainer_kfac.training.stop import SIGNALS, Interrupted, same_command
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 300
@@ -169,9 +169,9 @@ class Sweep:
 
 
 def say_how_to_go_on(finished: int, runs: int, force: bool) -> str:
-    """What an interrupted sweep says; forced again, it would discard what it has trained."""
-    return 'stopped with {} of {} runs finished; the same command{} goes on from there'.format(
-        finished, runs, ' without --force' if force else '')
+    """What an interrupted sweep says."""
+    return 'stopped with {} of {} runs finished; {} goes on from there'.format(
+        finished, runs, same_command(force))
 
 
 def _raise_interrupted(signum, frame):

@@ -85,7 +85,8 @@ def name(device: chainer.backend.Device) -> str:
         index = device.device.id
         model = cuda.cupy.cuda.runtime.getDeviceProperties(index)['name'].decode()
         return '{} (GPU {})'.format(model, index)
-    return '{} ({} cores)'.format(_cpu_model(), len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0))
+    return '{} ({} core{})'.format(_cpu_model(), cores, '' if cores == 1 else 's')
 
 
 def fits(device: chainer.backend.Device, n_bytes: int) -> bool:

@@ -79,7 +79,7 @@ def run(config: RunConfig, directory: str | os.PathLike, *, force: bool = False,
                             result['best_val_acc'])
                 return result
         with _surroundings(config, ranks) as device:
-            job = _Job(config, device, place, on_epoch, progress, ranks)
+            job = _Job(config, device, place, on_epoch, progress, ranks, force)
             with ranks.first_holds(place.opened(config, force)), place.disk_errors('save the run'):
                 return job.complete()
 
@@ -102,11 +102,11 @@ def _surroundings(config, ranks):
 class _Job:
     """The objects of one run, and what is done with them in which order."""
 
-    def __init__(self, config, device, place, on_epoch, progress, ranks):
+    def __init__(self, config, device, place, on_epoch, progress, ranks, force):
         self.config, self.device, self.place, self.ranks = config, device, place, ranks
         self.data = builders.data(config, device, ranks)
         n_train = len(self.data.source.train_x)
-        self.stop = Stop(config.length(n_train), ranks)
+        self.stop = Stop(config.length(n_train), ranks, force)
         self.model = builders.model(config, int(self.data.source.train_t.max()) + 1)
         ranks.together(memory.check, config, self.model, self.data.train, device)
         self.model.to_device(device)
@@ -167,8 +167,8 @@ class _Job:
         updater = self.trainer.updater
         if self.stop.signum is not None and updater.epoch < self.stop.epochs:
             raise Interrupted(
-                self.stop.signum, 'interrupted at iteration {}, snapshot saved in {}: the same '
-                'command goes on from there'.format(updater.iteration, self.place.path))
+                self.stop.signum, 'interrupted at iteration {}, snapshot saved in {}: {} goes '
+                'on from there'.format(updater.iteration, self.place.path, self.stop.again))
         counts = getattr(updater.get_optimizer('main'), 'diagnostics', None)
         result = record.result(
             self.config, self.data, self.trainer.get_extension('LogReport').log, self.best,

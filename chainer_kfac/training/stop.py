@@ -8,6 +8,11 @@ from collections.abc import Iterator
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
+def same_command(force: bool) -> str:
+    """What goes on where an interrupted command stopped; forced again, it would discard that."""
+    return 'the same command without --force' if force else 'the same command'
+
+
 class StopRun(Exception):  # noqa: N818  (nothing went wrong)
     """Raised by an ``on_epoch`` callback to end a run early, with a result that says why.
 
@@ -40,14 +45,17 @@ class Stop:
         epochs (int): length of the run.
         ranks (Alone or Ranks): a signal to one of them ends the run on all, after the same update;
             `read_signal` is collective among them.
+        force (bool): whether the run has begun by discarding what there was.
 
     Attributes:
+        again (str): the command that goes on after a signal, in words.
         reason (str or None): why the caller ends the run.
         signum (int or None): the signal that ends it after this iteration.
     """
 
-    def __init__(self, epochs: int, ranks):
+    def __init__(self, epochs: int, ranks, force: bool = False):
         self.epochs = epochs
+        self.again = same_command(force)
         self._ranks = ranks
         self.reason = None
         self.signum = None
@@ -83,8 +91,8 @@ class Stop:
     def _receive(self, signum, frame):
         name = signal.Signals(signum).name
         if self._received is not None:
-            raise Interrupted(signum, 'ended by {} without a new snapshot: the same command goes '
-                              'on from the last one'.format(name))
+            raise Interrupted(signum, 'ended by {} without a new snapshot: {} goes on from the '
+                              'last one'.format(name, self.again))
         self._received = signum
         # os.write and not logging: a handler may run in the middle of another write
         os.write(2, '\n{}: finishing this step and saving a snapshot; once more ends it at once\n'

@@ -85,6 +85,12 @@ def test_crash_after_an_epoch_and_signal_within_one(tmp_path, at, optimizer, fie
     assert_same_runs(cut, tmp_path / 'whole')
 
 
+def test_what_goes_on_after_a_forced_run_does_not_force(tmp_path, at):
+    at(3, interrupt)
+    with pytest.raises(training.Interrupted, match='the same command without --force goes on'):
+        training.run(config(), tmp_path, force=True)
+
+
 @pytest.mark.parametrize('fields', [{'fisher': 'mc', 'acc_iters': 2},
                                     {'factor_update_interval': 3, 'inverse_update_interval': 4}])
 def test_kfac_between_its_own_updates(tmp_path, at, fields):
