@@ -17,7 +17,7 @@ from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.search import objectives
 from chainer_kfac.search.errors import RefusedTrial, SearchError
 from chainer_kfac.search.pruning import RULES
-from chainer_kfac.search.space import Space
+from chainer_kfac.search.space import LARGEST, Space
 
 FORMAT = 1
 NEW, RUNNING, DONE, ERROR = range(4)
@@ -28,7 +28,6 @@ REGISTERED = 'registered'
 _EXP_KEY = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,99}')
 _WORD = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}|')
 _KEY = re.compile(r'[a-z][a-z0-9_]{0,63}')
-_LARGEST = 1e12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +199,7 @@ def check_plain(name: Any, value: Any, place: str) -> None:
         raise RefusedTrial('{}: {!r:.60} is no name of a setting'.format(place, name))
     if value is None or isinstance(value, bool):
         return
-    if _is_number(value) and abs(value) <= _LARGEST:
+    if _is_number(value) and abs(value) <= LARGEST:
         return
     if isinstance(value, str) and _WORD.fullmatch(value):
         return

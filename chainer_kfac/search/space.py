@@ -18,7 +18,8 @@ from chainer_kfac.training.config import read_mapping
 FORMAT = 1
 PRIORS = ('uniform', 'loguniform', 'quniform', 'qloguniform')
 _NAME = re.compile(r'[a-z][a-z0-9_]{0,63}')
-_LARGEST = 1e12
+LARGEST = 1e12
+"""Size above which no number of a space or of a document is taken for sane."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +188,6 @@ def _number(name, key, value):
         number = float('nan') if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = float('nan')
-    if not abs(number) <= _LARGEST:
+    if not abs(number) <= LARGEST:
         raise ConfigError('{}: {} must be a number, got {!r:.60}'.format(name, key, value))
     return number
