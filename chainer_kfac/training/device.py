@@ -85,8 +85,7 @@ def name(device: chainer.backend.Device) -> str:
         index = device.device.id
         model = cuda.cupy.cuda.runtime.getDeviceProperties(index)['name'].decode()
         return '{} (GPU {})'.format(model, index)
-    cores = len(os.sched_getaffinity(0))
-    return '{} ({} core{})'.format(_cpu_model(), cores, '' if cores == 1 else 's')
+    return '{} ({} cores)'.format(_cpu_model(), len(os.sched_getaffinity(0)))
 
 
 def fits(device: chainer.backend.Device, n_bytes: int) -> bool:

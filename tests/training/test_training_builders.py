@@ -1,6 +1,4 @@
 """From a configuration to data, model, optimizer and device."""
-import re
-
 import chainer
 import numpy as np
 import pytest
@@ -74,7 +72,7 @@ def test_validation_is_plain_and_training_is_augmented():
 def test_device():
     cpu = device.choose(-1)
     assert cpu.xp is np
-    assert re.search(r' \((1 core|\d+ cores)\)$', device.name(cpu))
+    assert device.name(cpu).endswith(' cores)')
     assert device.fits(cpu, 10**15)
     if device.count_gpus() == 0:
         assert device.choose('auto').xp is np
