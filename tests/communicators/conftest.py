@@ -11,7 +11,7 @@ sys.path.insert(0, str(PROGRAMS))
 
 @pytest.fixture(scope='session')
 def changes(tmp_path_factory):
-    """A directory with ``changes.npz``: by case, how far all steps move the parameters."""
+    """A directory with ``changes.npz``: by case, how far ten steps move the parameters."""
     import cases
     directory = tmp_path_factory.mktemp('changes')
     found = {}

@@ -10,7 +10,7 @@ from chainer.optimizer_hooks import GradientClipping, WeightDecay
 
 from chainer_kfac.optimizers import KFAC, DistributedKFAC
 
-EXAMPLES, STEPS, CLASSES = 13, 7, 4
+EXAMPLES, STEPS, CLASSES = 13, 10, 4
 
 
 class Net(chainer.Chain):
@@ -130,7 +130,7 @@ CASES = {
     'overlap, micro-batches': _case(acc_iters=2, spread={'overlap': True}),
     'overlap, sampled Fisher': _case(fisher='mc', spread={'overlap': True, 'packed': False}),
     'loss scale': _case(loss_scale=64.0),
-    # A number on the wire is off by 2^-11 of itself; errors of all steps add up.
+    # A number on the wire is off by 2^-11 of itself; errors of ten steps add up.
     'float16 on the wire': _case(0.02, spread={'wire_dtype': 'float16', 'fraction': 1.0}),
     'float16 on the wire, overlap, one rank a layer': _case(
         0.02, spread={'wire_dtype': 'float16', 'fraction': 0.0, 'overlap': True}),
