@@ -5,7 +5,7 @@ NEEDED = {
     'chainer': 'chainer', 'six': 'six', 'filelock': 'filelock', 'protobuf': 'google.protobuf',
     'typing-extensions': 'typing_extensions', 'packaging': 'packaging', 'pyyaml': 'yaml',
     'threadpoolctl': 'threadpoolctl', 'joblib': 'joblib', 'cloudpickle': 'cloudpickle',
-    'tqdm': 'tqdm',
+    'tqdm': 'tqdm', 'lazy-loader': 'lazy_loader',
     'scikit-learn': 'sklearn', 'narwhals': 'narwhals', 'pillow': 'PIL',
     'pytest': 'pytest', 'pluggy': 'pluggy', 'iniconfig': 'iniconfig', 'pygments': 'pygments',
     'hypothesis': 'hypothesis', 'sortedcontainers': 'sortedcontainers',
