@@ -71,7 +71,8 @@ class KFACStep(GradientStep):
                          weight_decay=weight_decay, device=device)
         self._intervals = {name: options.get(name, 1) for name in (
             'factor_update_interval', 'inverse_update_interval')}
-        for phase, methods in (('factors', ['update_factors']), ('inverses', ['update_inverses']),
+        for phase, methods in (('backward', ['backpropagate']), ('factors', ['update_factors']),
+                               ('inverses', ['update_inverses']),
                                ('precondition', ['call_pre_hooks', 'precondition']),
                                ('update', ['check', 'update_parameters', 'finish'])):
             for method in methods:
@@ -83,9 +84,5 @@ class KFACStep(GradientStep):
             forced = refresh == 'inverses' or refresh == 'factors' and name.startswith('factor')
             setattr(self.optimizer, name, 1 if forced else interval)
         recorded = self.clock.timed('factors', Recorder.backward_preprocess)
-        with self.clock.phase('forward'):
-            loss = self.model(*self.batch)
-        with self.clock.phase('backward'), \
-                mock.patch.object(Recorder, 'backward_preprocess', recorded):
-            self.optimizer.backward(loss)
-        self.optimizer.update()
+        with mock.patch.object(Recorder, 'backward_preprocess', recorded):
+            self.optimizer.update(self.clock.timed('forward', self.model), *self.batch)

@@ -94,6 +94,7 @@ class Estimate:
              * (batch.examples / use.examples / batch.loss_scale) ** 2) for use in uses])
         self.examples += batch.examples
         self._late = batch, rows
+        self._joined = {}
         for use in uses:
             if use.x is not None:
                 self._rows['x'].append((at_least_float32(use.x), 1.0))

@@ -1,6 +1,9 @@
 """Scratch memory and constant tables that live from one step to the next."""
 import math
 
+TABLES = 128
+"""More than a network has layers of different sizes; images of many sizes would fill any memory."""
+
 
 class Workspace:
     """Named scratch arrays, allocated once and reused while they are large enough.
@@ -28,7 +31,14 @@ class Workspace:
         return held[:size].reshape(shape)
 
     def keep(self, key, make):
-        """The result of ``make()`` at the first call with ``key``: tables that never change."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        """Tables that never change: the result of ``make()`` at the first call with ``key``.
+
+        The `TABLES` that were asked for last are kept.
+        """
+        table = self._kept.pop(key, None)
+        if table is None:
+            table = make()
+        self._kept[key] = table     # the newest is the last
+        if len(self._kept) > TABLES:
+            del self._kept[next(iter(self._kept))]
+        return table

@@ -18,6 +18,7 @@ from chainer_kfac.fisher.state import is_loading
 from chainer_kfac.linalg import Later, finite_flags, is_on_host, read
 from chainer_kfac.optimizers.diagnostics import Diagnostics
 from chainer_kfac.optimizers.recording import RecordingMethod
+from chainer_kfac.optimizers.update_rule import rule_of
 
 NOT_FINITE = 'a preconditioned or hooked gradient is not finite'
 NOT_AT_ONCE = 'the factors of {} could not be inverted at the first attempt'
@@ -118,7 +119,7 @@ class CheckedMethod(RecordingMethod):
         self._late = self._late_of([flags.all()], is_update=True)
         condition = self._late.flags.all()
         for param in params:
-            if param.update_rule is not None:
+            if rule_of(param) is not None:
                 param.update_rule.only_if(condition)
 
     def _late_of(self, flags, is_update):

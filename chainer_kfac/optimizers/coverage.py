@@ -71,5 +71,7 @@ def only_decay(optimizer: chainer.optimizer.GradientMethod,
 
 
 def _pre_hooks(optimizer, param):
-    return [*optimizer._hookable._pre_update_hooks.values(),
-            *param.update_rule._hookable._pre_update_hooks.values()]
+    hookables = [optimizer._hookable]
+    if param.update_rule is not None:
+        hookables.append(param.update_rule._hookable)
+    return [hook for hookable in hookables for hook in hookable._pre_update_hooks.values()]

@@ -103,9 +103,8 @@ class DistributedKFAC(KFAC):
                 give_initial_parameters(self.comm, self.target, lossfun, args, kwds)
                 self._is_synchronised = True
             with self.phases.clock('gradient'):
-                self.backward(lossfun(*args, **kwds))
-        if self.accumulate():
-            self.step()
+                self.backpropagate(lossfun(*args, **kwds))
+        self.complete_pass()
 
     def _prepare(self):
         super()._prepare()

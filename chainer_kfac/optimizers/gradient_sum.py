@@ -2,7 +2,7 @@
 import chainer
 import numpy as np
 
-from chainer_kfac.fisher.state import serialize_array
+from chainer_kfac.fisher.state import is_loading, serialize_array
 
 
 class GradientSum:
@@ -50,6 +50,8 @@ class GradientSum:
 
     def serialize(self, serializer, link: chainer.Link) -> None:
         """Between two micro-batches the sums are part of a snapshot."""
+        if is_loading(serializer):
+            self.clear()
         self.count = serializer('count', self.count)
         self.weight = serializer('weight', self.weight)
         if self.count:

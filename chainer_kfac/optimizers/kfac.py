@@ -13,7 +13,7 @@ from chainer_kfac.linalg import is_on_host
 from chainer_kfac.optimizers import coverage, hyperparameters, planning
 from chainer_kfac.optimizers.checking import CheckedMethod, UnsafeUpdateError
 from chainer_kfac.optimizers.hyperparameters import Interval
-from chainer_kfac.optimizers.update_rule import unscaled_gradient
+from chainer_kfac.optimizers.update_rule import rule_of, unscaled_gradient
 
 PHASES = ('reduce', 'check', 'update_factors', 'update_inverses', 'call_pre_hooks', 'precondition')
 """What a step does before it moves the parameters, in this order."""
@@ -119,7 +119,7 @@ class KFAC(CheckedMethod):
         """Run hooks on the gradients, those of the optimizer and of the update rules."""
         self.call_hooks('pre')
         for param in self.target.params(include_uninit=False):
-            if param.update_rule is not None:
+            if rule_of(param) is not None:      # others run theirs when they update
                 param.update_rule.call_pre_hooks(param)
 
     def update_factors(self) -> None:
@@ -178,6 +178,8 @@ class KFAC(CheckedMethod):
 
     def _follow(self, directions, scale):
         for param, direction in directions:
+            if rule_of(param) is None:
+                continue
             if not is_on_host(scale) or scale < 1.0:
                 xp = chainer.backend.get_array_module(direction)
                 direction *= xp.asarray(scale, direction.dtype)

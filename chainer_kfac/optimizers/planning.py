@@ -19,6 +19,7 @@ from chainer_kfac.fisher.factors import at_least_float32
 from chainer_kfac.fisher.kronecker import KroneckerFactors
 from chainer_kfac.fisher.path import Path
 from chainer_kfac.optimizers import coverage
+from chainer_kfac.optimizers.update_rule import rule_of
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def needs_no_gradient(optimizer, block: FisherBlock) -> bool:
 
 
 def _may_lack_gradient(optimizer, block):
-    return (block.b is not None and block.W.dtype != np.float16
+    return (block.b is not None and block.W.dtype != np.float16 and rule_of(block.W) is not None
             and optimizer.acc_iters == 1 and optimizer.kl_clip is None
             and coverage.only_decay(optimizer, block.params) is not None)
 

@@ -7,6 +7,7 @@ from chainer.optimizer import HyperparameterProxy
 
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.fisher import FisherBlock
+from chainer_kfac.fisher.state import is_loading
 from chainer_kfac.optimizers import coverage, graph, hyperparameters, planning
 from chainer_kfac.optimizers.backprop import backprop
 from chainer_kfac.optimizers.diagnostics import Diagnostics
@@ -87,30 +88,81 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
             args, kwds: its arguments.
         """
         if lossfun is not None:
-            self.backward(lossfun(*args, **kwds))
-        if self.accumulate():
-            self.step()
+            self.backpropagate(lossfun(*args, **kwds))
+        self.complete_pass()
 
     def backward(self, loss: chainer.Variable) -> None:
-        """Backpropagate ``loss`` with the blocks looking on; instead of ``loss.backward()``."""
+        """Clear all gradients and backpropagate ``loss``; instead of ``loss.backward()``.
+
+        All gradients are formed, and may be changed until `update` is called, which follows them:
+        unlike ``update(lossfun)`` no layer does without.
+
+        Raises:
+            ConfigError: if `update` has not been called since the loss before.
+        """
+        self.backpropagate(loss, final=False)
+
+    def backpropagate(self, loss: chainer.Variable, final: bool = True) -> None:
+        """Let the blocks look on while ``loss`` is backpropagated.
+
+        Args:
+            loss: a mean over the batch.
+            final: whether nothing but hooks can change the gradients before the step, so that the
+                recorded rows may stand for them.
+        """
         self._check_set_up()
+        if self._batch is not None:
+            raise ConfigError('KFAC was given a loss before this one and update() was not called '
+                              'for it: call update() after each backward(), and give several '
+                              'losses as their sum')
         hyperparameters.check(self.hyperparam)
         self._prepare()
         self.target.cleargrads()
+        try:
+            self._batch = self._record(loss, final)
+        except BaseException:
+            self._drop_update()
+            raise
+        self._losses.append(loss.array)
+
+    def _record(self, loss, final):
         random = self.label_draws()
         self._draws += 1
         blocks = [block for block in self.blocks if block.enabled]
-        entire = graph.seen_entirely(loss, blocks)
+        entire = graph.seen_entirely(loss, blocks) if final else set()
         for block in blocks:
             block.estimate.is_entire &= block in entire
             block.unformed = block in entire and planning.needs_no_gradient(self, block)
-        self._batch = backprop(
+        batch = backprop(
             loss, blocks, self.fisher, random, factors=self.factors_due,
             loss_scale=self._loss_scale, unformed=[block for block in blocks if block.unformed],
             plan=lambda: self.plan(blocks), recorded=self.recorded)
         for block in blocks:    # one that the loss did not use has no rows to do with
             block.unformed &= block.estimate.has_rows
-        self._losses.append(loss.array)
+        return batch
+
+    def complete_pass(self) -> None:
+        """Take in the micro-batch that was backpropagated, and make the update it completes.
+
+        Raises:
+            ConfigError: if no loss was given to `backward` since the last update.
+        """
+        if self._batch is None:
+            raise ConfigError('KFAC must see the backward pass: give update() the loss function, '
+                              'or call optimizer.backward(loss) instead of loss.backward()')
+        try:
+            if self.accumulate():
+                self.step()
+        except BaseException:
+            self._drop_update()
+            raise
+
+    def _drop_update(self):
+        """Forget what was recorded for an update that an error broke off: the next starts anew."""
+        self._batch, self._losses = None, []
+        self._gradients.clear()
+        for block in self.blocks:
+            block.end_step()
 
     def label_draws(self) -> np.random.Generator:
         """What the labels of one backward pass are drawn with."""
@@ -136,18 +188,10 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
             coverage.announce(self.target, self.blocks)
             self._is_announced = True
         for block in self.blocks:
-            block.uses = []     # of a pass that an error broke off
             block.to_device(block.W.device)
 
     def accumulate(self) -> bool:
-        """Take in a micro-batch; return whether it completes an update.
-
-        Raises:
-            ConfigError: if no loss was given to `backward` since the last update.
-        """
-        if self._batch is None:
-            raise ConfigError('KFAC must see the backward pass: give update() the loss function, '
-                              'or call optimizer.backward(loss) instead of loss.backward()')
+        """Take in a micro-batch; return whether it completes an update."""
         batch, self._batch = self._batch, None
         if self.acc_iters == 1 and not self._gradients.count:
             self._terms, self._examples = batch.terms, batch.examples
@@ -190,6 +234,8 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
     def serialize(self, serializer) -> None:
         """Save or load everything that the next update depends on, but for the model itself."""
         super().serialize(serializer)
+        if is_loading(serializer):
+            self._drop_update()
         for name in ('_draws', '_last_factors', '_last_inverses'):
             setattr(self, name, serializer(name[1:], getattr(self, name)))
         if self._loss_scaling_is_dynamic:

@@ -99,6 +99,15 @@ class KFACRule(MomentumSGDRule):
             self._fp32_param = None if master is None else chainer.Parameter(master)
 
 
+def rule_of(param: chainer.Parameter) -> KFACRule | None:
+    """The rule by which K-FAC moves a parameter.
+
+    None if it is frozen (``param.update_rule = None``) or was given a rule of another kind, which
+    then follows the gradient in its own way.
+    """
+    return param.update_rule if isinstance(param.update_rule, KFACRule) else None
+
+
 def unscaled_gradient(param: chainer.Parameter):
     """The gradient in float32 or wider with the loss scale undone.
 

@@ -2,6 +2,7 @@
 import numpy as np
 
 from chainer_kfac.linalg import Workspace
+from chainer_kfac.linalg.workspace import TABLES
 
 
 def test_memory_is_reused(xp):
@@ -41,3 +42,12 @@ def test_tables_are_made_once():
     made = [workspace.keep(key, object) for key in (1, 2, 1)]
     assert made[0] is made[2]
     assert made[0] is not made[1]
+
+
+def test_only_the_tables_asked_for_last_are_kept():
+    workspace = Workspace()
+    first, second = (workspace.keep(key, object) for key in ('first', 'second'))
+    for key in range(TABLES - 1):
+        workspace.keep(key, object)
+        assert workspace.keep('first', object) is first
+    assert workspace.keep('second', object) is not second

@@ -200,3 +200,40 @@ def test_chainerx_is_refused():
 
     with pytest.raises(ConfigError, match='/W is a ChainerX array'):
         coverage.announce(Model(), [])
+
+
+@pytest.mark.parametrize('path', ['inverse', 'thin', 'rows'])
+@pytest.mark.parametrize('name', ['W', 'b'])
+def test_a_parameter_without_a_rule_is_frozen(path, name):
+    """As with Chainer's own optimizers; its layer is as if its rule were disabled."""
+    nets = []
+    for freeze in (lambda param: setattr(param, 'update_rule', None),
+                   lambda param: setattr(param.update_rule, 'enabled', False)):
+        net = small_nets.build('perceptron')
+        optimizer = KFAC(paths=path).setup(net)
+        optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(0.01))
+        optimizer.update(small_nets.Loss(net), *small_nets.images(6))
+        frozen = getattr(net.fc1, name)
+        freeze(frozen)
+        before = frozen.array.copy()
+        for seed in (1, 2):
+            optimizer.update(small_nets.Loss(net), *small_nets.images(6, seed=seed))
+        assert_array_equal(frozen.array, before)
+        nets.append(net)
+    for one, other in zip(*(net.params() for net in nets), strict=True):
+        assert_allclose(one.array, other.array, rtol=1e-9)
+
+
+@pytest.mark.parametrize('path', ['inverse', 'rows'])
+def test_a_rule_of_another_kind_follows_the_gradient(path):
+    """A covered parameter that was given a rule of its own is moved by that, hooks included."""
+    net = small_nets.build('perceptron')
+    optimizer = KFAC(paths=path).setup(net)
+    rule = net.fc1.W.update_rule = chainer.optimizers.sgd.SGDRule(lr=0.5)
+    rule.add_hook(chainer.optimizer_hooks.WeightDecay(0.1))
+    x, t = small_nets.images(6)
+    before = net.fc1.W.array.copy(), net.fc1.b.array.copy()
+    gradient = chainer.grad([small_nets.Loss(net)(x, t)], [net.fc1.W])[0].array
+    optimizer.update(small_nets.Loss(net), x, t)
+    assert_allclose(net.fc1.W.array, before[0] - 0.5 * (gradient + 0.1 * before[0]), rtol=1e-9)
+    assert (net.fc1.b.array != before[1]).all()

@@ -133,11 +133,9 @@ def test_measuring_disturbs_nothing(path):
 
     optimizer = KFAC(paths='inverse').setup(link)
     before = link.W.array.copy()
-    optimizer.backward(loss())
+    recorded = chainer_uses(optimizer, loss)
     block = optimizer.blocks[0]
     grad = link.W.grad.copy()
-    block.uses = []
-    recorded = chainer_uses(optimizer, loss)
     block.uses = recorded
     seconds = planning.measure(block, path, planning.cost.Schedule())
     assert 0 < seconds < 10

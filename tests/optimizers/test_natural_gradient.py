@@ -62,14 +62,12 @@ def test_sampled_fisher_converges_to_the_exact_one(squared_error):
         t, loss = small_nets.targets(8), small_nets.Loss(net, F.mean_squared_error)
 
     def factors_of(optimizer):
-        optimizer.backward(loss(x, t))
-        for block in optimizer.blocks:
-            block.update_factors(1.0)
-            block.end_step()
+        optimizer.update(loss, x, t)
         return [block.G.copy() for block in optimizer.blocks]
 
-    exact = factors_of(KFAC(fisher='exact').setup(net))
-    optimizer = KFAC(fisher='mc').setup(net)
+    hyper = {'lr': 0, 'cov_ema_decay': 1}       # the averages are the newest factors
+    exact = factors_of(KFAC(fisher='exact', **hyper).setup(net))
+    optimizer = KFAC(fisher='mc', **hyper).setup(net)
     draws = [factors_of(optimizer) for _ in range(625)]
     for layer, G in enumerate(exact):
         parts = np.array([draw[layer] for draw in draws]).reshape((25, 25) + G.shape).mean(axis=1)
