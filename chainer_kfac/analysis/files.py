@@ -3,6 +3,8 @@ import os
 import pathlib
 from collections.abc import Mapping
 
+from chainer_kfac.training import disk
+
 
 def write(directory: str | os.PathLike, contents: Mapping[str, str | bytes]) -> list[pathlib.Path]:
     """Write files into a folder, which is made if need be.
@@ -12,11 +14,12 @@ def write(directory: str | os.PathLike, contents: Mapping[str, str | bytes]) -> 
         contents (dict): name -> text, stored as UTF-8, or bytes.
     Returns:
         list of path: the files.
+    Raises:
+        RunDirectoryError: if the disk is full, read-only or otherwise unwilling.
     """
     directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    with disk.errors('make the folder', directory):
+        directory.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        partial = directory / '.{}.{}'.format(name, os.getpid())
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(partial, directory / name)
+        disk.write(directory, name, content.encode() if isinstance(content, str) else content)
     return [directory / name for name in contents]

@@ -5,10 +5,13 @@ is a result too. What is promoted is committed, so a result never changes in sil
 is left alone and a different one is refused. Everything is looked at before the first file is
 copied.
 """
+import os
 import pathlib
+import shutil
 
 from chainer_kfac.analysis import promoted_search, runs
 from chainer_kfac.exceptions import RunDirectoryError
+from chainer_kfac.training import disk
 from chainer_kfac.training.run_directory import CONFIG, DIVERGED, LOG, RESULT, SPECTRA
 
 _NAMES = (CONFIG, LOG, RESULT, DIVERGED, SPECTRA)
@@ -44,10 +47,21 @@ def promote(directories, root='runs', target='results') -> list[pathlib.Path]:
             raise RunDirectoryError('{} holds a different result than {}: remove it first if that '
                                     'one shall take its place'.format(copy, directory))
     for copy, files in copies.items():
-        copy.mkdir(parents=True)
-        for name, content in files.items():
-            (copy / name).write_bytes(content)
+        with disk.errors('copy a result', copy.parent):
+            _copy(copy, files)
     return list(copies)
+
+
+def _copy(folder, files):
+    """Under another name first: half a copy would be a different result to the next command."""
+    partial = folder.with_name('.{}.{}'.format(folder.name, os.getpid()))
+    try:
+        partial.mkdir(parents=True)
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _relative(directory, root):

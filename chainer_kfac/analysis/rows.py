@@ -2,6 +2,8 @@
 import statistics
 
 from chainer_kfac.analysis import protocol
+from chainer_kfac.sweeps.estimate import CIFAR10_SIZE
+from chainer_kfac.training.config import length
 
 HYPERPARAMETERS = ('weight_decay', 'lr', 'lr_decay', 'lr_decay_epoch', 'momentum', 'beta1', 'beta2',
                    'eta', 'eps', 'cov_ema_decay', 'damping')
@@ -114,7 +116,9 @@ def _notes(runs, cell, inconsistent, plain):
 def describe(run) -> str:
     """What became of a run that is not finished: 'unfinished: 3 of 20 epochs'."""
     if run.state == 'unfinished':
-        return 'unfinished: {} of {} epochs'.format(run.epoch, run.config['epochs'])
+        total = length({'min_updates': 0, **run.config},
+                       run.config.get('train_size') or CIFAR10_SIZE)
+        return 'unfinished: {} of {} epochs'.format(run.epoch, total)
     if run.state == 'stopped':
         return 'stopped after epoch {}: {}'.format(run.epoch, run.reason)
     return '{}: {}'.format(run.state, run.reason)

@@ -9,6 +9,9 @@ from chainer_kfac.exceptions import RunDirectoryError
 from chainer_kfac.sweeps import failure
 from chainer_kfac.training.run_directory import CONFIG, DIVERGED, LOG, RESULT
 
+_IN_CONFIG = ('optimizer', 'batch_size', 'seed', 'profile', 'dataset', 'select_on', 'epochs')
+_IN_RESULT = ('best_val_acc', 'last_val_acc', 'epochs', 'seconds_per_epoch', 'dataset', 'device')
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -73,18 +76,28 @@ def read(directory) -> Run:
         RunDirectoryError: if it is no run directory, or a file in it is damaged.
     """
     directory = pathlib.Path(directory)
-    config = _load(directory / CONFIG, yaml.safe_load)
-    failed = _load(directory / failure.NAME, json.loads)
+    config = _load(directory / CONFIG, yaml.safe_load, _IN_CONFIG)
+    failed = _load(directory / failure.NAME, json.loads, ('config', 'reason'))
     if failed is not None and _is_newer(directory / LOG, directory / failure.NAME):
         failed = None  # the run has gone on since, outside of a sweep
     if config is None and failed is None:
         raise RunDirectoryError(
             '{} is not a run directory: it holds no {}'.format(directory, CONFIG))
-    result = _load(directory / RESULT, json.loads)
-    state, reason = _state(result, _load(directory / DIVERGED, json.loads), failed)
+    result = _load(directory / RESULT, json.loads, _IN_RESULT)
+    state, reason = _state(
+        result, _load(directory / DIVERGED, json.loads, ('reason',)), failed)
     return Run(directory=directory, config=failed['config'] if config is None else config,
-               log=_load(directory / LOG, json.loads) or [],
-               state=state, result=result, reason=reason)
+               log=_log(directory / LOG, result), state=state, result=result, reason=reason)
+
+
+def _log(path, result):
+    log = _load(path, json.loads)
+    if log is None and result is None:
+        return []
+    if not isinstance(log, list) or not all('epoch' in entry for entry in log) or (
+            result is not None and not log):
+        raise _damaged(path, 'it lists no epochs')
+    return log
 
 
 def _state(result, diverged, failed):
@@ -102,11 +115,20 @@ def _is_newer(path, than):
     return path.exists() and path.stat().st_mtime_ns > than.stat().st_mtime_ns
 
 
-def _load(path, parse):
+def _load(path, parse, keys=()):
+    """What a file holds, a mapping with these keys if there are any; None without the file."""
     try:
-        return parse(path.read_text(encoding='utf-8'))
+        content = parse(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         return None
     except (ValueError, yaml.YAMLError) as error:
-        raise RunDirectoryError('{} is damaged ({}): train this run again with --force'.format(
-            path, ' '.join(str(error).split()))) from error
+        raise _damaged(path, ' '.join(str(error).split())) from error
+    for key in keys:
+        if not isinstance(content, dict) or key not in content:
+            raise _damaged(path, 'it has no "{}"'.format(key))
+    return content
+
+
+def _damaged(path, reason):
+    return RunDirectoryError('{} is damaged ({}): train this run again with --force'.format(
+        path, reason))

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         int: the exit code (see the module's docstring).
     """
-    args = _parser().parse_args(argv)
+    args = _parsed(argv)
     logging.basicConfig(format='%(message)s', stream=sys.stderr)
     # Not on the root logger: numpy.distutils, which Chainer imports on Python 3.11, sets the level
     # of that one to WARNING.
@@ -48,6 +48,20 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _parsed(argv):
+    """The arguments; a key=value may stand anywhere, which argparse allows between no two flags."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    taken = next((name for name in ('overrides', 'words') if hasattr(args, name)), None)
+    stray = [each for each in rest if taken is None or each.startswith('-') or '=' not in each]
+    if stray:
+        parser.error('unrecognized arguments: {} (see chainer-kfac {} --help)'.format(
+            ' '.join(stray), args.command))
+    if rest:
+        setattr(args, taken, getattr(args, taken) + rest)
+    return args
 
 
 def _say(args, error):

@@ -55,6 +55,10 @@ def run(args):
     if unknown:
         raise ConfigError('--rows {}: no such row; there are {}'.format(
             ', '.join(sorted(unknown)), ', '.join(rows.NAMES)))
+    for flag, counts in (('batch', args.batch), ('threads', args.threads),
+                         ('rounds', None if args.rounds is None else [args.rounds])):
+        if counts is not None and min(counts) < 1:
+            raise ConfigError('--{} must be at least 1, got {}'.format(flag, min(counts)))
     chosen = tables.standard(args.rows)
     if args.gpu or args.batch or args.threads or args.rounds:
         threads = [None] if args.gpu else args.threads or [2]

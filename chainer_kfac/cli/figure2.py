@@ -1,6 +1,8 @@
 """``chainer-kfac figure2``: draw the paper's Figure 2 and the batch-size study."""
 import argparse
 
+from chainer_kfac.cli import sweeping
+
 EXAMPLE = """\
 examples:
   chainer-kfac figure2                    the runs that are there, finished or not
@@ -32,7 +34,7 @@ def add_parser(subparsers):
 def run(args):
     from chainer_kfac.analysis import figures, runs, study, study_text
 
-    root = 'results' if args.source == 'results' else args.root
+    root = sweeping.root_shown(args)
     for place in runs.places(root, study.EXPERIMENTS, args.profile, args.dataset):
         for hparams in [args.hparams] if args.hparams else figures.hparams(root, *place):
             found, written = figures.write(root, *place, hparams)

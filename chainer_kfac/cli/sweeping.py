@@ -60,15 +60,40 @@ def size(text: str) -> int | str:
 
 
 def shows_only(args: argparse.Namespace) -> bool:
-    """Whether the command is to train nothing; ``args.overrides`` is complete afterwards."""
+    """Whether the command is to train nothing; ``args.overrides`` is complete afterwards.
+
+    Raises:
+        ConfigError: if it is also told what to train.
+    """
     give_back_overrides(args)
-    return args.source == 'results' or args.collect
+    if args.source != 'results' and not args.collect:
+        return False
+    shows = '--collect' if args.collect else '--from results'
+    told = [*args.overrides, *('--' + name for name in ('optimizer', 'batch', 'force')
+                               if getattr(args, name))]
+    if told:
+        raise ConfigError('{} is about training, and {} trains nothing: leave out one of them'
+                          .format(told[0], shows))
+    return True
+
+
+def root_shown(args: argparse.Namespace) -> str:
+    """The folder of the runs to show.
+
+    Raises:
+        ConfigError: if ``--from results`` and another folder are given.
+    """
+    if args.source != 'results':
+        return args.root
+    if args.root != 'runs':
+        raise ConfigError('--from results shows the folder results, and --root names {}: for the '
+                          'runs there leave out --from'.format(args.root))
+    return 'results'
 
 
 def shown(args: argparse.Namespace) -> tuple[str, str | None]:
     """The folder of the runs to show, and the profile if only one was asked for."""
-    root = 'results' if args.source == 'results' else args.root
-    return root, None if args.profile == 'auto' else args.profile
+    return root_shown(args), None if args.profile == 'auto' else args.profile
 
 
 def give_back_overrides(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ paper has that cell.  How long and on what it is trained is the business of a pr
 import dataclasses
 
 from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.training import fields
 from chainer_kfac.training.config import RunConfig, read_mapping
 
 FORMAT = 1
@@ -44,8 +45,9 @@ def load(path) -> list[Cell]:
     Top-level keys other than ``format`` and ``cells`` are fields that all of its cells share.
 
     Raises:
-        ConfigError: if the file cannot be read, names an unknown field, holds no cell, or holds
-            two cells for one optimizer, batch size and variant.
+        ConfigError: if the file cannot be read, names an unknown field, has a value that a field
+            does not accept, holds no cell, or holds two cells for one optimizer, batch size and
+            variant.
     """
     content = read(path)
     shared = {key: value for key, value in content.items() if key not in ('format', 'cells')}
@@ -75,10 +77,11 @@ def read(path) -> dict:
 
 def _cell(settings, path):
     val_acc = settings.pop('val_acc', None)
-    known = {field.name for field in dataclasses.fields(RunConfig)}
-    unknown = sorted(set(settings) - known)
+    kinds = fields.kinds(RunConfig)
+    unknown = sorted(set(settings) - set(kinds))
     if unknown:
         raise ConfigError('{} has unknown fields: {}'.format(path, ', '.join(unknown)))
+    settings = fields.checked(kinds, settings, path)
     for name in ('optimizer', 'batch_size'):
         if name not in settings:
             raise ConfigError('{} has a cell without "{}"'.format(path, name))

@@ -49,11 +49,10 @@ class Child:
         root (path): root of all runs, for the command line.
         requests (path): folder in which the configuration is handed over.
         variables (dict): environment.
-        force (bool): whether to discard what the directory holds.
         ranks (int): how many processes train it together, under ``mpirun`` if more than one.
     """
 
-    def __init__(self, config, directory, root, requests, variables, force=False, ranks=1):
+    def __init__(self, config, directory, root, requests, variables, ranks=1):
         self._ranks = ranks
         self.config = config
         self.directory = pathlib.Path(directory)
@@ -68,7 +67,7 @@ class Child:
             self._start = console.tell()
             # A process group of its own: Ctrl-C reaches the sweep alone, which stops its children.
             self._process = subprocess.Popen(
-                command + ['--force'] * force, env=variables, process_group=0,
+                command, env=variables, process_group=0,
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console)
 
     def poll(self) -> int | None:

@@ -5,6 +5,8 @@ import logging
 from chainer_kfac import datasets
 from chainer_kfac.exceptions import ConfigError, DataError
 from chainer_kfac.sweeps import cells
+from chainer_kfac.training import fields
+from chainer_kfac.training.config import RunConfig
 
 logger = logging.getLogger(__name__)
 
@@ -39,31 +41,40 @@ class Profile:
         Returns:
             dict: new; ``lr_decay_epoch`` is scaled, rounded, and at least 1.
         """
-        fields = {'profile': self.name, 'epochs': self.epochs, 'min_updates': self.min_updates,
-                  'train_size': self.train_size, 'test_size': self.test_size, **settings}
-        if fields.get('lr_decay_epoch') is not None:
-            fields['lr_decay_epoch'] = max(
-                1, round(fields['lr_decay_epoch'] * self.lr_decay_epoch_scale))
-        return fields
+        applied = {'profile': self.name, 'epochs': self.epochs, 'min_updates': self.min_updates,
+                   'train_size': self.train_size, 'test_size': self.test_size, **settings}
+        if applied.get('lr_decay_epoch') is not None:
+            applied['lr_decay_epoch'] = max(
+                1, round(applied['lr_decay_epoch'] * self.lr_decay_epoch_scale))
+        return applied
 
 
 def load(path) -> dict:
     """Read profiles by name.
 
     Raises:
-        ConfigError: if the file cannot be read, or a profile has an unknown or a missing key.
+        ConfigError: if the file cannot be read, or a profile has an unknown or a missing key, or
+            a value that cannot be.
     """
     entries = cells.read(path).get('profiles')
     if not isinstance(entries, dict):
         raise ConfigError('{} must hold a mapping under "profiles"'.format(path))
-    profiles = {}
-    for name, entry in entries.items():
-        try:
-            profiles[name] = Profile(name=name, **entry)
-        except TypeError as error:
-            raise ConfigError('profile {} of {}: {}'.format(
-                name, path, str(error).replace('Profile.__init__() ', ''))) from error
-    return profiles
+    return {name: _profile(name, entry, 'profile {} of {}'.format(name, path))
+            for name, entry in entries.items()}
+
+
+def _profile(name, entry, place):
+    kinds = {**fields.kinds(RunConfig), 'lr_decay_epoch_scale': fields.number(above=0)}
+    known = [each.name for each in dataclasses.fields(Profile) if each.name != 'name']
+    if not isinstance(entry, dict) or 'epochs' not in entry:
+        raise ConfigError('{} must be a mapping with "epochs", got {!r}'.format(place, entry))
+    for key in entry:
+        if key not in known:
+            raise ConfigError('unknown key {} (in {}){}'.format(
+                key, place, fields.did_you_mean(key, known)))
+    texts = {key: str(entry[key]) for key in ('stand_in', 'about') if entry.get(key) is not None}
+    numbers = {key: value for key, value in entry.items() if key not in ('stand_in', 'about')}
+    return Profile(name, **fields.checked(kinds, numbers, place), **texts)
 
 
 def choose(name, profiles, gpus) -> Profile:

@@ -93,8 +93,11 @@ class Sweep:
 
     def _look_at_what_is_there(self):
         for config, directory in self._runs:
+            place = RunDirectory(directory)
             try:
-                result = None if self._force else RunDirectory(directory).check(config)
+                # All are emptied before the first begins: after an interruption the same sweep,
+                # no longer forced, then goes on with all that this one has not reached.
+                result = place.discard() if self._force else place.check(config)
             except KFACError as error:
                 self._fail(directory, error)
                 continue
@@ -114,7 +117,7 @@ class Sweep:
                                         ranks=self._ranks)
                 try:
                     self._running[slot] = Child(config, directory, self._root, requests,
-                                                variables, self._force, self._ranks)
+                                                variables, self._ranks)
                 except OSError as error:
                     self._fail(directory, 'cannot be begun: {}'.format(error))
 

@@ -8,7 +8,7 @@ from chainer_kfac.sweeps.runner import say_how_to_go_on
 from chainer_kfac.training import device
 from chainer_kfac.training import run as train
 from chainer_kfac.training.config import RunConfig
-from chainer_kfac.training.run_directory import path
+from chainer_kfac.training.run_directory import RunDirectory, path
 from chainer_kfac.training.stop import Interrupted
 
 
@@ -46,24 +46,37 @@ class SharedSweep:
         """
         for wanted in dict.fromkeys(config.device for config, _ in self._runs):
             device.of_rank(wanted, self._ranks)
-        for config, directory in self._runs:
+        for config, directory in self._emptied() if self._force else self._runs:
             try:
                 self._ranks.first(_clear, directory)
-                result = train(config, directory, force=self._force, progress='none',
-                               comm=self._ranks)
+                result = train(config, directory, progress='none', comm=self._ranks)
             except Interrupted as interrupt:
                 raise Interrupted(interrupt.signum, say_how_to_go_on(
                     self.finished, len(self._runs), self._force)) from None
             except KFACError as error:
-                self.failed.append('{}: {}'.format(directory, error))
-                self._ranks.first(failure.write, directory, config, error.exit_code, str(error))
-                self._say('FAILED ' + self.failed[-1])
+                self._fail(config, directory, error)
             else:
                 self.finished += 1
                 self._say('{}: {:.4f} at epoch {}, {:.3g} s an epoch'.format(
                     '/'.join(directory.parts[-2:]), result['best_val_acc'], result['best_epoch'],
                     result['seconds_per_epoch']))
             self._ranks.first(self._after)
+
+    def _emptied(self):
+        """The runs, all of them discarded before the first begins, as `Sweep` does."""
+        runs = []
+        for config, directory in self._runs:
+            try:
+                self._ranks.first(RunDirectory(directory).discard)
+                runs.append((config, directory))
+            except KFACError as error:
+                self._fail(config, directory, error)
+        return runs
+
+    def _fail(self, config, directory, error):
+        self.failed.append('{}: {}'.format(directory, error))
+        self._ranks.first(failure.write, directory, config, error.exit_code, str(error))
+        self._say('FAILED ' + self.failed[-1])
 
     def _say(self, text):
         if self._console is not None:

@@ -125,13 +125,19 @@ class RunConfig:
 
     def length(self, n_train: int) -> int:
         """Epochs of a run on that many images: enough for ``epochs`` and for ``min_updates``."""
-        return max(self.epochs, math.ceil(self.min_updates * self.batch_size / n_train))
+        return length(dataclasses.asdict(self), n_train)
 
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that two configurations share only if they are equal."""
         text = json.dumps(self.dump(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def length(settings: Mapping[str, Any], n_train: int) -> int:
+    """`RunConfig.length` of a configuration that was only read."""
+    return max(settings['epochs'],
+               math.ceil(settings['min_updates'] * settings['batch_size'] / n_train))
 
 
 def _check_together(config):
@@ -177,7 +183,7 @@ def _override(text):
     key, equals, raw = text.partition('=')
     if not equals or not key:
         raise ConfigError('{!r} is not of the form key=value'.format(text))
-    kinds = {each.name: each.metadata['kind'] for each in dataclasses.fields(RunConfig)}
+    kinds = fields.kinds(RunConfig)
     value = raw
     if key in kinds and not kinds[key].textual:
         # It stays text, which the field then refuses; ValueError: a date that there is not.

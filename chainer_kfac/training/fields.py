@@ -5,7 +5,7 @@ import math
 import numbers
 import operator
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from chainer_kfac.exceptions import ConfigError
@@ -15,11 +15,12 @@ _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]*')
 
 
 class FieldError(ConfigError):
-    """A value that its field does not accept; ``key`` names the field."""
+    """A value that its field does not accept: ``key`` names the field, ``sentence`` goes on."""
 
     def __init__(self, key: str, sentence: str):
         super().__init__('{} {}'.format(key, sentence))
         self.key = key
+        self.sentence = sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +146,23 @@ def of(optimizers: str, kind: Kind, filled: Any = None):
     kind = dataclasses.replace(kind, optional=True, filled=filled,
                                optimizers=tuple(optimizers.split()))
     return field(kind, None)
+
+
+def kinds(config_class) -> dict[str, Kind]:
+    """The kind of each field of a configuration, by its name."""
+    return {each.name: each.metadata['kind'] for each in dataclasses.fields(config_class)}
+
+
+def checked(kinds: Mapping[str, Kind], values: Mapping[str, Any], place) -> dict[str, Any]:
+    """Values as their fields store them.
+
+    Raises:
+        FieldError: of the first that its field does not accept, naming the place.
+    """
+    try:
+        return {key: kinds[key].check(key, value) for key, value in values.items()}
+    except FieldError as error:
+        raise FieldError(error.key, '{} (in {})'.format(error.sentence, place)) from None
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

@@ -1,7 +1,6 @@
 """The folder that one run leaves behind: its path, its lock, and what may be written into it."""
 import contextlib
 import dataclasses
-import errno
 import fcntl
 import json
 import os
@@ -14,20 +13,13 @@ from typing import Any
 import yaml
 
 from chainer_kfac.exceptions import ConfigError, DivergedError, RunDirectoryError
+from chainer_kfac.training import disk
 from chainer_kfac.training.config import RunConfig
 
 CONFIG, LOG, RESULT, DIVERGED = 'config.yaml', 'log', 'result.json', 'diverged.json'
 SPECTRA = 'spectra.npz'
 SNAPSHOT = 'snapshot_iter_'
 _LOCK = '.lock'
-_DISK = {errno.ENOSPC: 'the disk is full: free space',
-         errno.EDQUOT: 'the disk quota is used up: free space',
-         errno.EFBIG: 'the file size limit is reached: raise it',
-         errno.EROFS: 'it is read-only: choose another folder',
-         errno.EACCES: 'permission denied: choose another folder',
-         errno.EPERM: 'permission denied: choose another folder',
-         errno.EEXIST: 'part of the path is a file: choose another folder',
-         errno.ENOTDIR: 'part of the path is a file: choose another folder'}
 
 
 def path(config: RunConfig, root: str | os.PathLike = 'runs') -> pathlib.Path:
@@ -75,16 +67,32 @@ class RunDirectory:
         Raises:
             RunDirectoryError: if another process holds it, or as `check`.
         """
+        with self._held():
+            with self.disk_errors('prepare the run directory'):
+                self._clear(everything=force)
+                self._check_config(config)
+                self._write(CONFIG, yaml.safe_dump(config.dump(), sort_keys=False))
+            yield self
+
+    def discard(self) -> None:
+        """Empty the folder of what belongs to its run.
+
+        Raises:
+            RunDirectoryError: if another process holds it.
+        """
+        if self.path.is_dir():
+            with self._held(), self.disk_errors('discard the run'):
+                self._clear(everything=True)
+
+    @contextlib.contextmanager
+    def _held(self):
         with self.disk_errors('create the run directory'):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             with self.disk_errors('prepare the run directory'):
                 self._lock(lock)
-                self._clear(everything=force)
-                self._check_config(config)
-                self._write(CONFIG, yaml.safe_dump(config.dump(), sort_keys=False))
-            yield self
+            yield
         finally:
             os.close(lock)  # which unlocks it, as the end of the process does
 
@@ -112,23 +120,9 @@ class RunDirectory:
                  if each.name[len(SNAPSHOT):].isdigit()]
         return sorted(found, key=lambda each: int(each.name[len(SNAPSHOT):]), reverse=True)
 
-    @contextlib.contextmanager
-    def disk_errors(self, purpose: str) -> Iterator[None]:
-        """Turn what a disk may refuse into one sentence; what is already written stays."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in _DISK or not self._concerns(error):
-                raise
-            raise RunDirectoryError('cannot {} in {}: {}, then run the same command again'.format(
-                purpose, self.path, _DISK[error.errno])) from error
-
-    def _concerns(self, error):
-        """Whether the error is about this folder or one above; one of an open file names none."""
-        if error.filename is None:
-            return True
-        named = pathlib.Path(error.filename)
-        return named.is_relative_to(self.path) or self.path.is_relative_to(named)
+    def disk_errors(self, purpose: str) -> contextlib.AbstractContextManager[None]:
+        """`disk.errors` of this folder."""
+        return disk.errors(purpose, self.path)
 
     def _lock(self, lock):
         try:

@@ -1,10 +1,12 @@
 """Promoting copies what is finished, only what may be committed, and never over another result."""
 import datetime
+import errno
 import json
 
 import pytest
 
 from chainer_kfac.analysis import pages, promotion, searches
+from chainer_kfac.analysis.files import write
 from chainer_kfac.analysis.refresh import refresh
 from chainer_kfac.exceptions import KFACError, RunDirectoryError
 
@@ -59,12 +61,47 @@ def test_twice_is_harmless(write_run, promote, tmp_path):
 def test_a_different_result_is_refused_and_nothing_is_copied(write_run, promote, tmp_path):
     directory = write_run('adam', 128)
     promote(directory)
-    (directory / 'result.json').write_text('{"format": 1, "best_val_acc": 1.0}')
+    result = json.loads((directory / 'result.json').read_text())
+    (directory / 'result.json').write_text(json.dumps({**result, 'best_val_acc': 1.0}))
     other = write_run('adam', 512)
     with pytest.raises(RunDirectoryError, match='different result'):
         promote(other, directory)
     assert not (tmp_path / 'results/table1/short/cifar10/adam-bs512').exists()
     assert '0.75' in (tmp_path / 'results' / PLACE / 'result.json').read_text()
+
+
+def test_a_disk_that_is_full_gets_no_half_of_a_result(write_run, promote, tmp_path, monkeypatch):
+    directory = write_run('adam', 128)
+    monkeypatch.setattr(promotion.pathlib.Path, 'write_bytes', full)
+    with pytest.raises(RunDirectoryError, match='cannot copy a result in .*: the disk is full'):
+        promote(directory)
+    assert files(tmp_path / 'results') == []
+    monkeypatch.undo()
+    assert promote(directory) == [tmp_path / 'results' / PLACE]
+
+
+def test_tables_on_a_full_disk_are_as_they_were(tmp_path, monkeypatch):
+    write(tmp_path, {'table1.md': 'old', 'table1.csv': b'old'})
+    monkeypatch.setattr(promotion.pathlib.Path, 'write_bytes', full)
+    with pytest.raises(RunDirectoryError, match=r'cannot write table1\.md in .*: the disk is full'):
+        write(tmp_path, {'table1.md': 'new'})
+    assert files(tmp_path) == ['table1.csv', 'table1.md']
+    assert (tmp_path / 'table1.md').read_text() == 'old'
+
+
+def test_a_folder_in_the_place_of_a_table_is_named(tmp_path):
+    (tmp_path / 'table1.md').mkdir()
+    with pytest.raises(RunDirectoryError, match='a folder has the name of a file: rename it'):
+        write(tmp_path, {'table1.md': 'new'})
+    (tmp_path / 'study').write_text('')
+    with pytest.raises(RunDirectoryError, match='part of the path is a file'):
+        write(tmp_path / 'study/short', {'study.md': 'new'})
+
+
+def full(path, content):
+    with open(path, 'wb') as stream:
+        stream.write(content[:2])
+    raise OSError(errno.ENOSPC, 'No space left on device')
 
 
 def test_unfinished_runs_are_refused(write_run, promote, tmp_path):

@@ -279,3 +279,25 @@ def test_a_damaged_file_is_named(write_run, folder):
     (directory / 'result.json').write_text('{"best_val')
     with pytest.raises(RunDirectoryError, match=r'seed0/result\.json is damaged'):
         table1.build(folder)
+
+
+@pytest.mark.parametrize(('name', 'content', 'says'), [
+    ('config.yaml', '', 'no "optimizer"'), ('config.yaml', '[1]', 'no "optimizer"'),
+    ('result.json', '{}', 'no "best_val_acc"'), ('log', '[]', 'no epochs'),
+    ('log', '{"epoch": 1}', 'no epochs'), ('log', None, 'no epochs')])
+def test_a_file_that_lacks_something_is_named(write_run, folder, name, content, says):
+    path = write_run('adam', 128) / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    wanted = r'seed0/{} is damaged \(it .*{}'.format(name, says)
+    with pytest.raises(RunDirectoryError, match=wanted):
+        table1.build(folder)
+
+
+def test_epochs_that_a_run_adds_for_its_updates_are_counted(write_run, folder):
+    write_run('adam', 2048, [0.5] * 3, finished=False, epochs=2, min_updates=8, train_size=4096)
+    note, = [row['note'] for row in table1.build(folder)['rows']
+             if (row['optimizer'], row['batch_size']) == ('adam', 2048)]
+    assert 'unfinished: 3 of 4 epochs' in note

@@ -45,6 +45,14 @@ def test_errors_are_one_sentence_and_an_exit_code(command, capsys, error, code, 
     assert capsys.readouterr() == ('', said)
 
 
+@pytest.mark.parametrize(('flags', 'said'), [
+    (['--batch', '128', '0'], '--batch must be at least 1, got 0'),
+    (['--rounds', '-1'], '--rounds must be at least 1, got -1')])
+def test_a_benchmark_of_nothing_is_refused(capsys, flags, said):
+    assert cli.main(['bench', *flags]) == 2
+    assert capsys.readouterr().err == 'chainer-kfac bench: {}\n'.format(said)
+
+
 def test_a_defect_keeps_its_traceback(command):
     command(raiser(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
@@ -71,7 +79,8 @@ def test_exit_code_of_a_command(command, returned, code):
     assert cli.main(['train']) == code
 
 
-@pytest.mark.parametrize('argv', [[], ['trian'], ['train', '--roof', 'x', 'a.yaml']])
+@pytest.mark.parametrize('argv', [[], ['trian'], ['train', '--roof', 'x', 'a.yaml'],
+                                  ['doctor', 'lr=0.1'], ['table1', 'lr=0.1', '--force', 'lr']])
 def test_wrong_usage(argv, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(argv)

@@ -124,6 +124,11 @@ def test_collect_trains_nothing(command, tmp_path):
     (['--jobs', '0'], '--jobs must be at least 1, got 0'),
     (['--hparams', 'nothing'], 'experiments/nothing.yaml'),
     (['--optimizer', 'kfac', 'dampling=1', '--dataset', 'digits'], 'damping?'),
+    (['lr=0.1', '--profile', 'smoke', '--dataset', 'digits', 'dampling=1'], 'damping?'),
+    (['--collect', 'lr=0.1'], 'lr=0.1 is about training, and --collect trains nothing'),
+    (['--from', 'results', '--batch', '128'],
+     '--batch is about training, and --from results trains nothing'),
+    (['--from', 'results', '--root', 'mine'], 'and --root names mine: for the runs there leave'),
 ])
 def test_bad_input_is_one_sentence_and_exit_2(capsys, tmp_path, monkeypatch, arguments, says):
     from chainer_kfac import cli

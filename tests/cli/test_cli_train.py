@@ -37,6 +37,13 @@ def test_flags_root_and_force(called, request_file):
     assert options == {'force': True}
 
 
+def test_fields_may_stand_between_flags(called, request_file):
+    assert cli.main(['train', request_file, '--root', 'x', 'lr=0.2',
+                     '--force', 'seed=3']) == 0
+    (config, _), options = called[0]
+    assert (config.lr, config.seed, options['force']) == (0.2, 3, True)
+
+
 @pytest.mark.parametrize(('arguments', 'sentence'), [
     (['lr=-1'], 'lr must be a number > 0, got -1 (in the flag lr=-1)'),
     (['epoch=3'], 'unknown key epoch (in the flag epoch=3); did you mean epochs?'),

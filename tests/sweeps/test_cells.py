@@ -51,6 +51,10 @@ def test_paper_gives_complete_configurations():
     ({'format': 1, 'cells': [{'optimizer': 'adam', 'batch_size': 1, 'learning_rate': 2}]},
      'learning_rate'),
     ({'format': 1, 'cells': [{'optimizer': 'adam'}]}, 'batch_size'),
+    ({'format': 1, 'cells': [{'optimizer': 'adam', 'batch_size': '512'}]},
+     "batch_size must be .*, got '512'"),
+    ({'format': 1, 'cells': [{'optimizer': 'adam', 'batch_size': 1, 'lr_decay_epoch': '2e1'}]},
+     "lr_decay_epoch must be .*, got '2e1'"),
     ({'format': 1, 'cells': [{'optimizer': 'adam', 'batch_size': 1}] * 2}, 'twice'),
 ])
 def test_bad_file_is_refused_by_name(tmp_path, content, says):

@@ -65,11 +65,25 @@ def test_unknown_profile_is_refused_with_the_known_ones():
         profiles.choose('shrot', plan.all_profiles(), gpus=[])
 
 
-def test_unknown_key_of_a_profile_is_refused(tmp_path):
+@pytest.mark.parametrize(('entry', 'says'), [
+    ('{epochs: 1, epoch: 2}', 'unknown key epoch .*did you mean epochs'),
+    ('{train_size: 100}', 'must be a mapping with "epochs"'),
+    ('null', 'must be a mapping with "epochs", got None'),
+    ('{epochs: 1, train_size: 1e3}', "train_size must be .*, got '1e3'"),
+    ('{epochs: 0}', 'epochs must be .*, got 0'),
+    ('{epochs: 1, lr_decay_epoch_scale: .inf}', 'lr_decay_epoch_scale must be .*, got inf')])
+def test_a_bad_profile_is_refused_by_name(tmp_path, entry, says):
     path = tmp_path / 'profiles.yaml'
-    path.write_text('format: 1\nprofiles: {mine: {epochs: 1, epoch: 2}}\n')
-    with pytest.raises(ConfigError, match=r'mine.*epoch'):
+    path.write_text('format: 1\nprofiles: {mine: ' + entry + '}\n')
+    with pytest.raises(ConfigError, match=says) as caught:
         profiles.load(path)
+    assert 'profile mine of {}'.format(path) in str(caught.value)
+
+
+def test_numbers_that_yaml_leaves_as_text_are_read(tmp_path):
+    path = tmp_path / 'profiles.yaml'
+    path.write_text('format: 1\nprofiles: {mine: {epochs: 1, lr_decay_epoch_scale: 25e-3}}\n')
+    assert profiles.load(path)['mine'].lr_decay_epoch_scale == 0.025
 
 
 def test_only_smoke_falls_back_and_says_so(no_cifar10, caplog):

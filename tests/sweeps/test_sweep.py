@@ -1,8 +1,10 @@
 """A sweep goes on past failures, skips what is finished, and stops its children when told."""
+import errno
 import functools
 import io
 import json
 import os
+import pathlib
 import signal
 import time
 
@@ -28,9 +30,9 @@ class FakeChild:
     started = []
     interrupted = []
 
-    def __init__(self, config, directory, root, requests, variables, force=False, ranks=1):
+    def __init__(self, config, directory, root, requests, variables, ranks=1):
         self.config, self.directory, self.variables = config, directory, variables
-        self.force, self.ranks = force, ranks
+        self.ranks = ranks
         self._polls = 0
         self.alive.add(config.seed)
         self.started.append(self)
@@ -109,11 +111,27 @@ def test_finished_runs_are_skipped_and_counted(fake, make_sweep):
     assert '2 of 3 runs were finished before' in output.getvalue()
 
 
-def test_force_trains_finished_runs_again(fake, make_sweep, monkeypatch):
+def test_force_discards_all_runs_before_it_trains_the_first_again(fake, make_sweep):
+    """Else an interrupted one would leave old results that the next command takes for its own."""
+    make_sweep(2)[0].run()
+    results = [child.directory / 'result.json' for child in fake.started]
+    assert all(result.exists() for result in results)
+    sweep, _ = make_sweep(2, force=True)
+    sweep._console.status = lambda describe: os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        sweep.run()
+    assert [child.config.seed for child in fake.started] == [0, 1, 0]
+    assert not any(result.exists() for result in results)
+
+
+def test_force_leaves_a_run_in_use_alone(fake, make_sweep):
     make_sweep(1)[0].run()
-    monkeypatch.setattr(fake, 'finish', lambda self: None)
-    make_sweep(1, force=True)[0].run()
-    assert [child.force for child in fake.started] == [False, True]
+    directory = fake.started[0].directory
+    with RunDirectory(directory).opened(configs(1)[0]):
+        sweep, _ = make_sweep(1, force=True)
+        sweep.run()
+    assert 'is in use by' in sweep.failed[0]
+    assert (directory / 'result.json').exists()
 
 
 def test_a_failure_is_reported_and_does_not_stop_the_others(fake, make_sweep):
@@ -291,3 +309,12 @@ def test_a_file_gets_the_status_once_a_minute_if_it_has_changed(monkeypatch):
         now[0] = float(second)
         console.status(lambda: 'epoch 1' if now[0] < 150 else 'epoch 2')
     assert stream.getvalue() == 'epoch 1\nepoch 2\n'
+
+
+def test_a_disk_without_room_for_the_reason_does_not_end_the_sweep(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(pathlib.Path, 'write_bytes', full)
+    failure.write(tmp_path, configs(1)[0], 2, 'the disk is full')
+    assert list(tmp_path.iterdir()) == []
