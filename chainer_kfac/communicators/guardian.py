@@ -100,7 +100,7 @@ class Guardian:
             try:
                 connection = socket.create_connection((host, port), timeout=CONNECT)
                 connection.sendall('{} {}\n'.format(self._token, self._rank).encode())
-                if connection.recv(64) == b'welcome\n':  # not some other host's port
+                if line(connection) == b'welcome\n':  # not some other host's port
                     connection.settimeout(CONNECT)
                     return connection
             except OSError:
@@ -201,6 +201,17 @@ class Guardian:
             time.sleep(MERCY)
         if os.getppid() == self._parent:
             os.kill(self._parent, signal.SIGKILL)
+
+
+def line(connection):
+    """One line of at most 64 bytes; what has come behind it, a beat perhaps, stays to be read."""
+    said = b''
+    while len(said) < 64 and not said.endswith(b'\n'):
+        byte = connection.recv(1)
+        if not byte:
+            break
+        said += byte
+    return said
 
 
 def status(process):

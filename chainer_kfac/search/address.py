@@ -167,6 +167,9 @@ def _read_password(path):
     except OSError as error:
         raise ServerError('cannot read the password file {}: {}'.format(
             path, error.strerror)) from error
+    except UnicodeDecodeError:
+        raise ServerError('the password file {} is not text in UTF-8: write the password into its '
+                          'first line'.format(path)) from None
 
 
 def _is_loopback(host):

@@ -4,7 +4,7 @@ from typing import Any
 
 from chainer_kfac.exceptions import ConfigError
 from chainer_kfac.search import objectives
-from chainer_kfac.search.documents import Experiment
+from chainer_kfac.search.documents import Experiment, check_exp_key
 from chainer_kfac.search.errors import RefusedTrial, SearchError
 from chainer_kfac.search.lease import Claim
 from chainer_kfac.search.store import Store
@@ -17,6 +17,7 @@ def experiment_of(store: Store, claim: Claim, insist: Callable) -> Experiment:
         RefusedTrial: if there is none, or its document is not sound.
         SearchError: if it is of another version than this worker.
     """
+    check_exp_key(claim.exp_key)    # it may be a mapping, which a query would take for operators
     document = insist(lambda: store.experiments.find_one({'_id': claim.exp_key}))
     if document is None:
         raise RefusedTrial('trial {!r:.20} belongs to no experiment: {!r:.100}'.format(

@@ -55,22 +55,27 @@ def load(store: Store, exp_key: str) -> Experiment:
     Raises:
         SearchError: if there is none; the message lists those that there are.
     """
-    document = store.experiments.find_one({'_id': check_exp_key(exp_key)})
-    if document is None:
-        known = names(store)
+    experiment = find(store, exp_key)
+    if experiment is None:
         raise SearchError('there is no experiment {} in {}: it has {}'.format(
-            exp_key, store.address, ', '.join(known) or 'none'))
-    return Experiment.from_document(document)
+            exp_key, store.address, ', '.join(names(store)) or 'none'))
+    return experiment
+
+
+def find(store: Store, exp_key: str) -> Experiment | None:
+    """The experiment of a name; None before it has begun."""
+    document = store.experiments.find_one({'_id': check_exp_key(exp_key)})
+    return None if document is None else Experiment.from_document(document)
 
 
 def is_over(store: Store, exp_key: str) -> bool:
     """Whether all trials of the experiment have ended; not so before it has begun."""
-    document = store.experiments.find_one({'_id': check_exp_key(exp_key)})
-    if document is None:
+    experiment = find(store, exp_key)
+    if experiment is None:
         return False
     ended = {'exp_key': exp_key, 'state': {'$in': [DONE, ERROR]}}
     return (store.jobs.count_documents(ended)
-            >= Experiment.from_document(document).search['trials'])
+            >= experiment.search['trials'])
 
 
 def names(store: Store) -> list[str]:

@@ -106,7 +106,8 @@ def finish(store: Store, claim: Claim, state: int, result: Mapping[str, Any],
     """Store the end of a trial, once.
 
     A result may be late: while this worker was cut off, its trial went back to the queue. It still
-    counts if nobody has taken the trial since. Otherwise it is kept in ``duplicates``.
+    counts if nobody has taken the trial since and it has not failed for too many setbacks.
+    Otherwise it is kept in ``duplicates``.
 
     Returns:
         str: 'stored', also when an earlier call with this claim stored it and the answer was lost;
@@ -203,7 +204,8 @@ class Sweeper:
         change = {'$set': {'setbacks': setbacks, 'history': [*history, entry]},
                   '$inc': {'version': 1}}
         if setbacks > most:
-            change['$set'].update(state=ERROR, result=failure(
+            # without an owner: a result that comes after all is a duplicate, and not this one
+            change['$set'].update(state=ERROR, owner=None, result=failure(
                 'lost', 'its worker fell silent {} times'.format(setbacks)))
             change['$currentDate'] = {'end_time': True}
         else:

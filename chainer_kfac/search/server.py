@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+LOCK_SECONDS = 3.0
+"""How long a server that was killed may take to let go of its folder."""
 _TRIES = 5
 
 
@@ -30,7 +32,8 @@ class EmbeddedServer:
     It is ``mongod`` where that is on the PATH, else ``nx-27017``, which keeps its data in SQLite
     files; a folder stays with the server that began it. All processes that use a folder share one
     server. It outlives a user that is killed, so that workers can still deliver; the last user
-    that leaves in good order stops it.
+    that leaves in good order stops it. While it runs it holds ``server.lock``: on another machine
+    that has the folder too, none is started.
 
     Args:
         folder (path): where data, log and ``server.json`` are.
@@ -89,8 +92,10 @@ class EmbeddedServer:
         for _ in range(_TRIES):
             if port is None or not _is_free(port):
                 port = _free_port()
-            note = {'kind': kind, 'port': port, 'token': uuid.uuid4().hex}
-            note['pid'] = self._spawn(kind, port)
+            note = {'kind': kind, 'port': port, 'token': uuid.uuid4().hex,
+                    'host': socket.gethostname()}
+            with self._locked(before) as lock:
+                note['pid'] = self._spawn(kind, port, lock)
             if self._wait(note):
                 self._note.write_text(json.dumps(note))
                 logger.info('the database is %s, %s, with its files in %s; more workers on this '
@@ -101,7 +106,25 @@ class EmbeddedServer:
         raise ServerError('the embedded server did not start: see {}'.format(
             self.folder / 'server.log'))
 
-    def _spawn(self, kind, port):
+    @contextlib.contextmanager
+    def _locked(self, before):
+        """The file whose lock the new server inherits."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        with open(self.folder / 'server.lock', 'a') as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise ServerError(
+                            'the database in {} runs on {}, and only that machine reaches it: run '
+                            'this there, or keep the search in a server of its own, with --mongo'
+                            .format(self.folder, before.get('host', 'another machine'))) from None
+                    time.sleep(0.05)
+            yield lock
+
+    def _spawn(self, kind, port, lock):
         data = self.folder / kind
         data.mkdir(exist_ok=True)
         if kind == 'mongod':
@@ -118,6 +141,7 @@ class EmbeddedServer:
             # A session of its own: Ctrl-C is for the driver, which still needs the database.
             self._child = subprocess.Popen(
                 [str(each) for each in command], cwd=self.folder, start_new_session=True,
+                pass_fds=[lock.fileno()],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self._child.pid
 

@@ -149,6 +149,8 @@ class Worker:
 
     def _sweep(self):
         """Take trials back from the dead, now and then: the driver may be dead as well."""
+        if self._latest is None and self._exp_key is not None:
+            self._latest = self._insist(lambda: experiments.find(self._store, self._exp_key))
         if self._latest is None or time.monotonic() - self._swept < self._latest.search['lease']:
             return
         self._swept = time.monotonic()
@@ -164,8 +166,9 @@ class Worker:
     def _send(self, path, claim, state, result, curve):
         answer = self._insist(lambda: lease.finish(self._store, claim, state, result, curve))
         if answer == 'duplicate':
-            logger.warning('trial %s of %s had gone to another worker: this result is kept as a '
-                           'duplicate and does not count', claim.tid, claim.exp_key)
+            logger.warning('trial %s of %s was taken from this worker before it was done: this '
+                           'result is kept as a duplicate and does not count', claim.tid,
+                           claim.exp_key)
         elif answer == 'gone':
             logger.warning('trial %s of %s is not in %s any more: its result is dropped',
                            claim.tid, claim.exp_key, self._store.address)

@@ -80,6 +80,7 @@ variables+=,TRIALS=${TRIALS:-}
 variables+=,PROFILE=${PROFILE:-}
 variables+=,DATASET=${DATASET:-}
 script=$0
-next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
+next=$(qsub ${KFAC_ACCOUNT:+-A "$KFAC_ACCOUNT"} ${KFAC_QUEUE:+-q "$KFAC_QUEUE"} \
+    -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-driver: continued as $next"
 exit 3

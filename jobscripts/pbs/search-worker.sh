@@ -112,6 +112,7 @@ variables=KFAC_RESTARTS=$((restarts + 1)),KFAC_TASK=$task
 variables+=,EXP_KEY=${EXP_KEY:-}
 script=$(mktemp)  # this part alone, which is no array
 sed '/^#PBS -J /d' "$0" > "$script"
-next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
+next=$(qsub ${KFAC_ACCOUNT:+-A "$KFAC_ACCOUNT"} ${KFAC_QUEUE:+-q "$KFAC_QUEUE"} \
+    -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-worker: continued as $next"
 exit 3

@@ -109,6 +109,7 @@ clean
 variables=KFAC_RESTARTS=$((restarts + 1))
 variables+=,CONFIG=${CONFIG:-}
 script=$0
-next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
+next=$(qsub ${KFAC_ACCOUNT:+-A "$KFAC_ACCOUNT"} ${KFAC_QUEUE:+-q "$KFAC_QUEUE"} \
+    -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-train: continued as $next"
 exit 3

@@ -126,6 +126,19 @@ def test_a_pbs_job_warns_itself_and_goes_on_as_another(make, dialect, option):
     assert job.calls[-1] == 'chainer-kfac table1 --batch 128'
 
 
+@pytest.mark.parametrize(('said', 'wanted'), [
+    ({}, 'qsub -A our lab -q gpu -v'), ({'queue': 'cpu', 'account': 'theirs'}, 'qsub -v')])
+def test_a_pbs_job_goes_on_under_the_account_and_in_the_queue_of_the_first(make, said, wanted):
+    """Where no directive says them, a command line did, from variables of env.sh."""
+    job = make('openpbs', walltime=60, variables=('PROFILE',), **said)
+    job.hurry()
+    job.program('chainer-kfac', SNAPSHOT)
+    job.program('qsub', 'echo 99.host')
+    process = job.run(KFAC_ACCOUNT='our lab', KFAC_QUEUE='gpu')
+    assert process.returncode == 3, process.err
+    assert job.calls[3].startswith(wanted + ' KFAC_RESTARTS=1')
+
+
 def test_the_clock_of_a_script_ends_with_it(make):
     job = make('openpbs')
     job.script.write_text(job.script.read_text().replace('do sleep 5;', 'do sleep 0.2;'))

@@ -79,6 +79,10 @@ def test_password_file(tmp_path):
     path.chmod(0o640)
     with pytest.raises(ServerError, match='chmod 600'):
         address.find('mongodb://user@host/', path, {})
+    path.chmod(0o600)
+    path.write_bytes(b'\xff\xfe')
+    with pytest.raises(ServerError, match='is not text in UTF-8'):
+        address.find('mongodb://user@host/', path, {})
     with pytest.raises(ServerError, match='cannot read the password file'):
         address.find('mongodb://user@host/', tmp_path / 'missing', {})
 

@@ -238,6 +238,34 @@ def test_the_embedded_server_comes_back_where_it_was(tmp_path):
         assert server.address.uri == before
 
 
+ELSEWHERE = """
+import socket, subprocess, sys, time
+socket.gethostname = lambda: 'login1'
+from chainer_kfac.search.server import EmbeddedServer
+with EmbeddedServer(sys.argv[1]):
+    print('started', flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason='makes a network namespace: needs root')
+def test_no_second_server_is_started_from_another_machine(tmp_path):
+    """It sees the folder, and not the processes and ports of the first."""
+    apart = ['unshare', '--net', '--pid', '--fork', '--mount-proc', '--kill-child', 'sh', '-c',
+             'ip link set lo up && exec "$@"', 'sh', sys.executable, '-c', ELSEWHERE, tmp_path]
+    other = subprocess.Popen(apart, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == 'started\n'
+    note = (tmp_path / 'server.json').read_text()
+    with pytest.raises(ServerError, match='runs on login1, and only that machine reaches it'), \
+            EmbeddedServer(tmp_path):
+        pass
+    assert (tmp_path / 'server.json').read_text() == note
+    other.communicate()
+    assert other.returncode == 0
+    with EmbeddedServer(tmp_path) as server:    # the first has ended in good order
+        assert server.address is not None
+
+
 def test_a_stranger_at_the_port_is_not_taken_for_our_server(tmp_path, own_server):
     import json
     (tmp_path / 'x').mkdir()

@@ -139,6 +139,17 @@ def test_after_so_many_setbacks_it_fails_with_its_history(store, experiment):
     assert take(store).tid == 1
 
 
+def test_a_result_that_comes_after_its_trial_has_failed_is_kept_beside_it(store, experiment):
+    claim = take(store)
+    time.sleep(0.1)
+    assert sweep(store, 0.05, most=0) == 1
+    for _ in range(2):  # the answer was lost: the worker sends it again
+        assert lease.finish(store, claim, DONE, RESULT, []) == 'duplicate'
+    assert get(store)['result']['reason'] == 'lost'
+    kept, = store.duplicates.find({})
+    assert (kept['tid'], kept['owner'], kept['result']) == (0, 'w1', RESULT)
+
+
 def test_nothing_is_taken_back_right_after_an_outage(store, experiment):
     take(store)
     time.sleep(0.3)

@@ -114,6 +114,17 @@ def test_killed_workers_trial_is_evaluated_by_another(nx, nx_store, begin, enque
     assert (first['attempt'], first['history'][0]['reason']) == (2, 'silent')
 
 
+def test_a_worker_that_has_had_no_trial_takes_those_of_the_dead_back(nx_store, begin, enqueue,
+                                                                     tmp_path):
+    """Where the driver is gone: nobody else would."""
+    enqueue(nx_store, begin(nx_store, lease=2.0), 1)
+    assert lease.reserve(nx_store, 'dead') is not None
+    worker.Worker(nx_store, tmp_path, 'test', max_trials=1,
+                  stopping=Stopping(time.monotonic() + 60)).run()
+    (trial,) = trials(nx_store)
+    assert (trial['state'], trial['attempt'], trial['history'][0]['owner']) == (DONE, 2, 'dead')
+
+
 def test_a_nan_is_a_failed_trial(nx_store, begin, tmp_path):
     experiment = begin(nx_store, 'cliff')
     nx_store.jobs.insert_one(experiment.new_trial(0, {'x': 500.0}, 'given'))
@@ -126,17 +137,18 @@ def test_a_nan_is_a_failed_trial(nx_store, begin, tmp_path):
 
 def test_hostile_trials_are_refused_and_the_rest_goes_on(nx_store, begin, enqueue, tmp_path):
     experiment = begin(nx_store)
-    enqueue(nx_store, experiment, 5)
+    enqueue(nx_store, experiment, 7)
     nx_store.jobs.insert_many([  # what others have left behind is looked at for times and curves
         {**experiment.new_trial(99, {'x': 1.0, 'y': 1.0}, 'x'), 'state': DONE, 'result': 'x'},
         {'exp_key': 'test', 'tid': 100, 'state': DONE}])
     for tid, change in enumerate([
             {'misc.vals.x': ['__import__("os").system("true")']}, {'misc.vals.y': [1e300]},
-            {'misc.cmd': ['registered', 'os.system', 'x']}, {'exp_key': '../../etc'}]):
+            {'misc.cmd': ['registered', 'os.system', 'x']}, {'exp_key': '../../etc'},
+            {'exp_key': {'$foo': 1}}, {'exp_key': {'$regex': '.*'}}]):
         nx_store.jobs.update_one({'tid': tid}, {'$set': change})
     worker.Worker(nx_store, tmp_path, max_trials=1, stopping=Stopping(time.monotonic() + 60)).run()
-    states = [(trial['state'], trial['result'].get('reason')) for trial in trials(nx_store)[:5]]
-    assert states == [(ERROR, 'refused')] * 4 + [(DONE, None)]
+    states = [(trial['state'], trial['result'].get('reason')) for trial in trials(nx_store)[:7]]
+    assert states == [(ERROR, 'refused')] * 6 + [(DONE, None)]
 
 
 def test_another_version_is_told_apart(nx_store, begin, enqueue, tmp_path):

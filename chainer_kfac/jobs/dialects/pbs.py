@@ -22,7 +22,8 @@ _AGAIN = """\
 variables=KFAC_RESTARTS=$((restarts + 1))@task@
 @variables@
 @script@
-next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
+next=$(qsub@site@ \\
+    -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "@name@: continued as $next"
 @note@
 exit 3"""
@@ -79,6 +80,11 @@ class OpenPbs(Dialect):
         return fill(_AGAIN, {
             'name': job.name, 'note': note, 'task': ',KFAC_TASK=$task' if array else '',
             'script': script_of_part(job, '#PBS -' + self.array_option),
+            # What a directive does not say has been said on a command line, from these.
+            'site': ''.join(
+                ' ${{{0}:+-{1} "${0}"}}'.format(name, option) for name, option, said in (
+                    ('KFAC_ACCOUNT', self.account_option, job.account),
+                    ('KFAC_QUEUE', 'q', job.queue)) if not said),
             'variables': pass_on(job)})
 
 

@@ -127,6 +127,7 @@ variables+=,DATASET=${DATASET:-}
 variables+=,SEEDS=${SEEDS:-}
 script=$(mktemp)  # this part alone, which is no array
 sed '/^#PBS -t /d' "$0" > "$script"
-next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
+next=$(qsub ${KFAC_ACCOUNT:+-A "$KFAC_ACCOUNT"} ${KFAC_QUEUE:+-q "$KFAC_QUEUE"} \
+    -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-table1: continued as $next"
 exit 3

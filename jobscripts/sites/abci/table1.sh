@@ -129,6 +129,7 @@ variables+=,DATASET=${DATASET:-}
 variables+=,SEEDS=${SEEDS:-}
 script=$(mktemp)  # this part alone, which is no array
 sed '/^#PBS -J /d' "$0" > "$script"
-next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
+next=$(qsub ${KFAC_ACCOUNT:+-P "$KFAC_ACCOUNT"} \
+    -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-table1: continued as $next"
 exit 3

@@ -113,6 +113,7 @@ clean
 variables=KFAC_RESTARTS=$((restarts + 1))
 variables+=,CONFIG=${CONFIG:-}
 script=$0
-next=$(qsub -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
+next=$(qsub ${KFAC_ACCOUNT:+-P "$KFAC_ACCOUNT"} \
+    -v "$variables" "$script") || fail 'qsub does not continue it: submit it again'
 echo "kfac-train: continued as $next"
 exit 3
