@@ -51,7 +51,7 @@ def _reason(name, runs, busy):
 
 def _claim(name, run):
     """What two jobs must not work on at the same time: a run, or one's part in a search."""
-    return (name if name in _OF_A_SEARCH else None, run)
+    return (name if name in _OF_A_SEARCH else None, os.path.realpath(run))
 
 
 def status(root: str | os.PathLike) -> list[str]:

@@ -145,6 +145,9 @@ def test_what_is_finished_or_submitted_is_not_submitted_again(user, caplog):
     assert user(*SWEEP) == 0
     assert '--batch 128: finished' in caplog.text
     assert '--batch 512: already submitted as 1_1' in caplog.text
+    caplog.clear()
+    assert user(*SWEEP, '--root', str(pathlib.Path('runs').absolute()), '--batch', '512') == 0
+    assert '--batch 512: already submitted as 1_1' in caplog.text
     assert [part.about for part in recorded()[1].parts] == ['--optimizer kfac --batch 2048']
     assert len(json.loads(pathlib.Path(
         'runs/table1/paper/digits/kfac-bs2048/seed0/jobs.json').read_text())) == 2
