@@ -39,7 +39,7 @@ def body(results) -> str:
     lines = ['**{}.**'.format(markdown.escape(table1_text.title(table)))]
     lines += [markdown.escape(warning) for warning in table1_text.warnings(table)]
     lines += [table1_text.table(table, columns), table1_text.LEGEND,
-              'Hyperparameters, last epochs and times: [{0}/table1.md]({0}/table1.md).'.format(
+              'Hyperparameters and last epochs: [{0}/table1.md]({0}/table1.md).'.format(
                   link), *figure(results, 'figure2', CAPTION)]
     return '\n\n'.join(lines)
 

@@ -8,6 +8,8 @@ from chainer_kfac.training.config import length
 HYPERPARAMETERS = ('weight_decay', 'lr', 'lr_decay', 'lr_decay_epoch', 'momentum', 'beta1', 'beta2',
                    'eta', 'eps', 'cov_ema_decay', 'damping')
 """The columns of the paper's table, under the names of ``RunConfig``."""
+FEW = 2
+"""Fields up to which a note says the values of those that are not the paper's."""
 
 
 def row(optimizer, batch_size, variant, runs, cell=None, plain=None) -> dict:
@@ -107,7 +109,8 @@ def _notes(runs, cell, inconsistent, plain):
         yield 'not a cell of the paper'
     if runs and plain:
         others = protocol.departures(runs[0].config, plain)
-        yield "the paper's values{}".format(' but for ' + ', '.join(others) if others else '')
+        said = protocol.sentence([others]) if len(others) <= FEW else ', '.join(others)
+        yield "the paper's values{}".format(' but for ' + said if others else '')
     for run in runs:
         if run.state != 'finished':
             yield 'seed {} {}'.format(run.config['seed'], describe(run))

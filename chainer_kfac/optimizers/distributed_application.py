@@ -241,8 +241,9 @@ def _pieces_of_batch(share, team):
 def _part_of_rows(share, piece, team):
     A, G = share.block.factors.sides[0]
     estimate, fresh = share.block.estimate, share.block.fresh
-    own_A = fresh and isinstance(A, SampleSide)
-    own_G = fresh and isinstance(G, SampleSide) and not estimate.is_sampled
+    # Sides of an average that has left its rows may still be of older rows.
+    own_A = fresh and share.keeps_rows('A')
+    own_G = fresh and share.keeps_rows('G') and not estimate.is_sampled
     left = _latest(G, piece) if own_G else _right(G, _rows(share, 'gy', piece, team, G.dim))
     right = _latest(A, piece) if own_A else _right(
         A, _rows(share, 'x', piece, team, A.dim - A.bias))

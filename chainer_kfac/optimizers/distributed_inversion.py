@@ -58,7 +58,7 @@ def invert(comm, jobs: list[tuple[Share, float]], pi_type: str, use_cholesky: bo
         share.inverted_with = (damping, pi_type, use_cholesky) if share.has_inverses else None
         share.block.factors.sides = None
     done = [some for some, outcome in zip(units, outcomes, strict=True) if not outcome.skipped]
-    _send_to_teams(comm, [unit for some in done for unit in some], packed, scratch)
+    _send_to_teams(comm, [unit for some in done for unit in some], use_cholesky, packed, scratch)
     for some in done:
         share = some[0].share
         if share.is_member:
@@ -121,7 +121,7 @@ def _outcome(units):
     return Recovery(None, damping, worst.tries > 0, worst.raised, worst.failed)
 
 
-def _send_to_teams(comm, units, packed, scratch):
+def _send_to_teams(comm, units, use_cholesky, packed, scratch):
     """Give the inverses of shared layers to all of the team, in one buffer."""
     units = [unit for unit in units if unit.share.is_shared]
     if not units:
@@ -149,15 +149,15 @@ def _send_to_teams(comm, units, packed, scratch):
             if side not in unit.sides:
                 place = team.ranks.index(unit.share.owners[side])
                 flat = layout.take(buffer, place, (unit.share.index, unit.group, side))
-                unit.sides[side] = _rebuilt(unit, side, flat)
+                unit.sides[side] = _rebuilt(unit, side, flat, use_cholesky)
 
 
-def _rebuilt(unit, side, matrix):
+def _rebuilt(unit, side, matrix, use_cholesky):
     """The side that another rank computed, around its matrix."""
     factors = unit.share.block.factors
     bias = side == 'A' and factors.bias
     if not unit.share.keeps_rows(side):
-        return DenseSide(matrix, factors.path.solve, bias)
+        return DenseSide(matrix, factors.path.solve and use_cholesky, bias)
     window = getattr(factors, side)
     start = window.newest * (len(window.rows) // window.length)
     return SampleSide(window.rows, window.roots(), matrix, unit.terms[side], bias,

@@ -13,6 +13,7 @@ from chainer_kfac.fisher.sides import join
 from chainer_kfac.linalg import symmetric_product
 from chainer_kfac.optimizers import distributed_rows
 from chainer_kfac.optimizers.distributed_shares import SIDES, wide_dtype
+from chainer_kfac.optimizers.update_rule import rule_of
 
 _FIELDS = ('examples', 'terms', 'share', 'rows', 'sampled', 'kinds')
 _A, _G, _ROWS, _SAMPLED, _PARTIAL, _UNFORMED = (1 << bit for bit in range(6))
@@ -122,7 +123,9 @@ def exchange_rows(optimizer, survey: Survey, local: list[dict]) -> None:
                 share.block.W.array)
             if to:
                 wanted.append(((i, kind), local[i].get(kind), width, counts, to))
-    whole = distributed_rows.gather(comm, wanted, optimizer.scratch, optimizer.half)
+    whole = distributed_rows.gather(
+        comm, wanted, optimizer.scratch, optimizer.half,
+        [share.block.W.array for share in optimizer.shares])
     for share in optimizer.shares:
         rows = dict(local[share.index])
         rows.update({kind: found for (i, kind), found in whole.items() if i == share.index})
@@ -177,7 +180,8 @@ class Reduction:
         everywhere = self._optimizer.hooks_need_gradients
         for name, param in self._optimizer.target.namedparams(include_uninit=False):
             share = place.get(id(param))
-            if share is None or share.mode == 'plain' or everywhere:
+            follows_itself = rule_of(param) is not param.update_rule
+            if share is None or share.mode == 'plain' or everywhere or follows_itself:
                 if param.grad is not None:
                     together[name] = param
             elif share.mode == 'whole' or self._optimizer.kl_clip is not None:
@@ -203,7 +207,9 @@ class Reduction:
         """Collective. Leaves sums where they belong: in estimates and in ``param.grad``."""
         layout, comm, optimizer = self._layout, self._comm, self._optimizer
         params = [*(param for _, param in self._alone.values()), *self._together.values()]
-        arrays = [*(param.grad for param in params), *(F for F, _ in self._factors.values())]
+        # Not gradients and factors, of which a rank that used no layer has none.
+        arrays = [*(param.array for param in params),
+                  *(share.block.W.array for share, _ in self._factors)]
         if not layout.size:
             return
         xp = optimizer.target.xp

@@ -54,7 +54,7 @@ def choose_for_dense(share: Share, rows: int, size: int) -> None:
                         for side in SIDES}
 
 
-def gather(comm, wanted: list, scratch, half: bool) -> dict:
+def gather(comm, wanted: list, scratch, half: bool, like: list) -> dict:
     """Send rows to where they are needed.
 
     Args:
@@ -62,6 +62,7 @@ def gather(comm, wanted: list, scratch, half: bool) -> dict:
         wanted (list of (key, local rows or None, width, counts, destinations)).
         scratch (Workspace): for the buffers.
         half (bool): float16 on the wire.
+        like (list of arrays): of the dtype and place of rows, of which a rank may have none.
     Returns:
         dict: by key, the rows of all ranks in rank order, where this rank needs them.
     """
@@ -75,8 +76,8 @@ def gather(comm, wanted: list, scratch, half: bool) -> dict:
                  for key, _, width, counts, to in wanted if comm.rank in to and rank != comm.rank]
                 for rank in everybody]
     send, receive = Layout(outgoing), Layout(incoming)
-    dtype = wide_dtype([rows for _, rows, *_ in wanted])
-    xp = chainer.backend.get_array_module(*(rows for _, rows, *_ in wanted if rows is not None))
+    dtype = wide_dtype(like)
+    xp = chainer.backend.get_array_module(*like)
     given = scratch.take('rows sent', (send.size,), dtype, xp)
     taken = scratch.take('rows received', (receive.size,), dtype, xp)
     for key, rows, _, _, to in wanted:

@@ -154,8 +154,9 @@ def _team(comm, width):
     if width == comm.size:
         return Team(comm, tuple(range(comm.size)), comm.rank)
     first = comm.rank - comm.rank % width
-    return Team(comm.split(first, comm.rank), tuple(range(first, first + width)),
-                comm.rank - first)
+    apart = comm.split(first, comm.rank)
+    apart.traffic = comm.traffic        # what a team sends is part of what is sent
+    return Team(apart, tuple(range(first, first + width)), comm.rank - first)
 
 
 def _work(block, rows, interval, width, only_where_it_pays):

@@ -1,10 +1,12 @@
 """The account says what the runs say, and claims nothing that seeds can explain."""
+import json
 import math
 
 import pytest
 
 from chainer_kfac.analysis import account
-from chainer_kfac.analysis.account import batches, facts, optimizers
+from chainer_kfac.analysis.account import batches, facts, optimizers, tuning
+from chainer_kfac.analysis.searches import Search
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_without_runs_nothing_is_claimed(part, name):
     assert 'as the paper, ' not in text
     assert '| as the paper' not in text
     assert '| opposite' not in text
-    assert name != 'claims' or line(text, '1. ')[1:] == ['0', '0', '9', '0', '0']
+    assert name != 'claims' or line(text, '1. ')[1:] == ['0', '0', '0', '9', '0', '0', '0']
 
 
 def test_one_seed_is_no_claim(part, add):
@@ -80,6 +82,16 @@ def test_verdicts_have_the_sign_of_the_paper():
     assert facts.verdict(clear, -0.2) == 'as the paper'
     assert facts.verdict(clear, 0.2) == 'opposite'
     assert facts.verdict(None, 1) == 'missing'
+
+
+def test_a_finding_with_a_cell_above_the_papers_is_marked(part, add):
+    for optimizer, accuracy in (('momentum_sgd', 0.6), ('adam', 0.7), ('kfac', 0.8)):
+        add(optimizer, 2048, accuracy, accuracy)
+    text = part('order of optimizers')
+    assert line(text, ' 2048 | Momentum SGD − Adam')[5] == 'opposite'
+    assert line(text, ' 2048 | Adam − K-FAC')[5] == "opposite; K-FAC 2048 above the paper's"
+    assert "3 the other way; 2 of them with a cell above the paper's." in text
+    assert line(part('claims'), '1. ')[1:] == ['0', '3', '0', '6', '0', '3', '2']
 
 
 def test_iterations_until_what_all_batch_sizes_reach(part, add):
@@ -161,10 +173,42 @@ def test_a_gap_that_comes_with_training_accuracy_is_no_finding(part, write_run):
     text = part('overfitting')
     assert line(text, '  512 | K-FAC − Momentum SGD')[2:] == [
         '+0.4000 ± 0.0000', '-0.0500 ± 0.0000', '2 and 2',
-        'as the paper, no claim: the reverse at equal training accuracy']
+        'undecided: the reverse at equal training accuracy']
     assert line(text, '  512 | K-FAC − Adam')[2:] == [
         '+0.5000 ± 0.0000', '+0.0500 ± 0.0000', '2 and 2', 'as the paper']
+    assert '1 point the way of the paper, 0 the other way, 1 undecided and 4 are missing' in text
     assert 'Findings: 1 the way of the paper, 0 the other way' in text
+
+
+def test_gaps_are_compared_at_a_training_accuracy_that_every_seed_reaches(part, write_run):
+    for seed, epochs in ((0, 3), (1, 4)):   # a quarter more training accuracy an epoch
+        write_run('adam', 512, (0.3,) * epochs, root='results', seed=seed)
+        write_run('kfac', 512, (0.2,) * 4, root='results', seed=seed)
+    assert line(part('overfitting'), '  512 | K-FAC − Adam')[3] == '+0.1000 ± 0.0000'
+
+
+def test_what_a_search_has_not_found_is_no_gain_of_searching(part, add, monkeypatch):
+    found = Search('a', {'optimizer': 'kfac', 'batch_size': 2048}, {}, [
+        {'values': {'lr': 0.01, 'damping': 0.001}}])
+    monkeypatch.setattr(tuning.searches, 'find', lambda results: [found])
+    add('kfac', 2048, 0.7)
+    add('kfac', 2048, 0.7, variant='tuned', lr_decay_epoch=7)
+    assert ('- K-FAC 2048 (tuned): lr_decay_epoch 7 instead of 2. That was set before the search, '
+            "which found nothing better than the paper's values") in part('tuned cells')
+    add('kfac', 2048, 0.7, variant='both', lr_decay_epoch=7, lr=0.01)
+    assert ('- K-FAC 2048 (both): lr 0.01 instead of 0.005, lr_decay_epoch 7 instead of 2. Set '
+            'before the search: lr_decay_epoch.') in part('tuned cells')
+
+
+def test_where_the_learning_rate_ends_is_said(part, write_run):
+    for variant, end in (('', 0.001), ('tuned', 0.5)):
+        folder = write_run('kfac', 2048, root='results', variant=variant,
+                           lr_decay_epoch=7 if variant else 2)
+        log = json.loads((folder / 'log').read_text())
+        log[0]['lr'], log[-1]['lr'] = 1.0, end
+        (folder / 'log').write_text(json.dumps(log))
+    assert ("The learning rate ends at 0.5 of its first value, and at 0.001 with the paper's "
+            'values.') in part('tuned cells')
 
 
 def test_tuned_kfac_stands_beside_sgd(part, add):
@@ -174,7 +218,8 @@ def test_tuned_kfac_stands_beside_sgd(part, add):
     text = part('tuned cells')
     assert ('Tuned K-FAC at 2048 reaches 0.7610 ± 0.0014 (2 seeds, epoch chosen on test). Minus '
             "SGD at 128 with the paper's values 0.7460 (1 seed, epoch chosen on test): +0.0150 "
-            '(no claim: one seed); minus tuned SGD at 2048: missing.') in text
+            '(no claim: one seed on one side); minus tuned SGD at 2048: missing.') in text
+    assert '- K-FAC 2048 (tuned): lr 0.01 instead of 0.005.\n' in text
     assert 'Tuned K-FAC at 128: missing.' in text
     add('momentum_sgd', 2048, 0.7, 0.702, variant='tuned', lr=0.1)
     text = part('tuned cells')
@@ -191,7 +236,7 @@ def test_only_cells_that_differ_in_the_reading_alone_are_compared(part, add):
     add('kfac', 512, 0.75, variant='ema-old', ema_weighs='old')
     text = part('readings of cov_ema_decay')
     assert line(text, '  512') == ['512', '0.876205', '0.7000', '0.7500', '0.6375', '0.6875',
-                                   '+0.0500', '1 and 1']
+                                   '+0.0500 (no claim: one seed)', '1 and 1']
     assert 'reading' not in part('missing')
 
 

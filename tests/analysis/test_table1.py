@@ -127,7 +127,7 @@ def test_variants_have_rows_of_their_own_beside_the_papers_value(write_run, fold
     row = find(table, 'kfac', 2048, 'tuned')
     assert row['difference'] == 0.75 - 0.649841
     assert row['departures']['damping'] == [0.5, 0.001]
-    assert row['note'] == "the paper's values but for damping"
+    assert row['note'] == "the paper's values but for damping 0.5 instead of 0.001"
     write_run('kfac', 128, [0.75], variant='tuned', damping=0.5)
     assert not find(table1.build(folder), 'kfac', 128, 'tuned')['note']   # nothing beside it
     assert '| K-FAC (tuned) |' in table1_text.to_markdown(table)

@@ -100,12 +100,12 @@ def gaps(cell):
 
 
 def gaps_at_equal_training(cells):
-    """Of both cells, by seed, where the mean of the one that trained less far has ended."""
+    """Of both cells, by seed, where the seed that trained least far has ended."""
     logs = [[[(entry['main/accuracy'], entry[VALIDATION]) for entry in log]
              for _, _, log in RUNS.get(cell, [])] for cell in cells]
     if not all(logs):
         return [], []
-    end = min(sum(log[-1][0] for log in each) / len(each) for each in logs)
+    end = min(log[-1][0] for each in logs for log in each)
 
     def at_end(log):
         i = next((i for i, (train, _) in enumerate(log) if train >= end), len(log) - 1)
@@ -175,7 +175,7 @@ def check_order(text):
                  for name in row['Difference of best accuracies'].split(' − ')]
         assert row['Paper'] == '{:+.4f}'.format(PAPER[cells[0]] - PAPER[cells[1]])
         assert row['Ours'] == minus(*map(best, cells))
-        check_verdict(row, PAPER[cells[0]] - PAPER[cells[1]])
+        check_verdict(row, PAPER[cells[0]] - PAPER[cells[1]], cells)
     check_tally(text)
 
 
@@ -186,7 +186,7 @@ def check_final(text):
         if not cells[0][2]:
             assert row['Paper'] == '{:+.4f}'.format(PAPER[cells[0]] - PAPER[cells[1]])
         assert row['Ours'] == minus(*map(best, cells))
-        check_verdict(row, -1)
+        check_verdict(row, -1, cells)
     check_tally(text)
 
 
@@ -201,8 +201,7 @@ def check_overfitting(text):
             if row['Last epoch'][0] == equal[0]:
                 check_verdict({'Ours': row['Last epoch'], **row}, 1)
             else:
-                word = {'+': 'as the paper', '-': 'opposite'}[row['Last epoch'][0]]
-                assert row['Verdict'] == word + ', no claim: the reverse at equal training accuracy'
+                assert row['Verdict'] == 'undecided: the reverse at equal training accuracy'
             continue
         logs = [log for _, _, log in RUNS[key(row['Cell'])]]
         losses = [[entry['validation/main/loss'] for entry in log] for log in logs]
@@ -238,7 +237,29 @@ def check_convergence(text):
             assert row[column] == ', '.join(format(mean, form) for mean in means)
 
 
+def check_changes(text):
+    """What sets a cell apart from the paper's, and where its learning rate ends."""
+    lines = dict(re.findall(r'^- (.+?): (.*)$', text, re.MULTILINE))
+    assert {key(name) for name in lines} == {cell for cell in RUNS if cell[2]}
+    for name, line in lines.items():
+        pair = [RUNS[cell][0] for cell in (key(name), (*key(name)[:2], ''))]
+        ours, papers = (config for config, _, _ in pair)
+        for field, *values in re.findall(r'(\w+) (\S+) instead of ([^\s,]+?)[.,](?: |$)', line):
+            for value, config in zip(values, (ours, papers), strict=True):
+                assert value in (str(config[field]), '{:.6g}'.format(config[field]) if isinstance(
+                    config[field], float) else '')
+        ends = [log[-1]['lr'] / log[0]['lr'] for _, _, log in pair]
+        found = re.findall(r'ends at (\S+) of its first value, and at (\S+) with', line)
+        assert found == ([tuple(map('{:.3g}'.format, ends))] if ends[0] != ends[1] else [])
+        search, = [path.parent for path in (RESULTS / 'search').glob('*/experiment.json')
+                   if path.parent.name.startswith('{}-bs{}-'.format(*key(name)))] or [None]
+        first = search and json.loads((search / 'trials.jsonl').read_text().splitlines()[0])
+        assert ('no gain of searching' in line) == bool(key(name)[2] == 'tuned' and all(
+            ours[field] == value == papers[field] for field, value in first['values'].items()))
+
+
 def check_tuned(text):
+    check_changes(text)
     for row in tables(text):
         cell = key(row['Cell'])
         assert row['Best epoch'] == shown(best(cell))
@@ -278,11 +299,12 @@ def check_readings(text):
         assert row['Best epoch, weighs old'] in map(shown, map(best, old))
         assert row['Last epoch, weighs new'] in map(shown, map(last, new))
         assert row['Last epoch, weighs old'] in map(shown, map(last, old))
-        assert row['Best: old − new'] in [minus(best(a), best(b)) for a in old for b in new]
+        assert row['Best: old − new'].partition(' (')[0] in [
+            minus(best(a), best(b)) for a in old for b in new]
 
 
-def check_verdict(row, expected):
-    """The words follow from the numbers beside them."""
+def check_verdict(row, expected, cells=()):
+    """The words follow from the numbers beside them, and from which cells are above the paper's."""
     ours, _, error = row['Ours'].partition(' ± ')
     if ours == '–':
         assert row['Verdict'] == 'missing'
@@ -291,17 +313,29 @@ def check_verdict(row, expected):
     assert ('no claim: one seed' in row['Verdict']) == (not error)
     if error and abs(abs(float(ours)) - 3 * float(error)) > 5e-4:  # else rounding decides
         assert ('within the spread' in row['Verdict']) == (abs(float(ours)) < 3 * float(error))
+    above = [cell for cell in cells if not cell[2] and statistics.fmean(best(cell)) > PAPER[cell]]
+    assert ("above the paper's" in row['Verdict']) == bool(
+        above and 'no claim' not in row['Verdict'])
 
 
 def check_tally(text):
     verdicts = [row['Verdict'] for row in tables(text) if 'Verdict' in row]
-    agree, oppose = (sum(each.startswith(word) for each in verdicts)
-                     for word in ('as the paper', 'opposite'))
-    if agree + oppose:
-        assert ('Of {} comparisons {} point the way of the paper, {} the other way and {} are '
-                'missing. Findings: {} the way of the paper, {} the other way.'.format(
-                    len(verdicts), agree, oppose, verdicts.count('missing'),
-                    verdicts.count('as the paper'), verdicts.count('opposite'))) in text
+    agree, oppose, undecided, missing, *findings, above = count(verdicts)
+    if agree + oppose + undecided:
+        assert ('Of {} comparisons {} point the way of the paper, {} the other way{} and {} are '
+                'missing. Findings: {} the way of the paper, {} the other way{}.'.format(
+                    len(verdicts), agree, oppose,
+                    ', {} undecided'.format(undecided) if undecided else '', missing, *findings,
+                    "; {} of them with a cell above the paper's".format(above) if above else '')
+                ) in text
+
+
+def count(verdicts):
+    words = [verdict.partition(';')[0] for verdict in verdicts]
+    return [*(sum(each.startswith(word) for each in words)
+              for word in ('as the paper', 'opposite', 'undecided', 'missing')),
+            words.count('as the paper'), words.count('opposite'),
+            sum('; ' in verdict for verdict in verdicts)]
 
 
 def check_claims(text):
@@ -310,11 +344,9 @@ def check_claims(text):
     for row, name in zip(tables(text), parts, strict=True):
         verdicts = [each['Verdict'] for each in tables(part(name)) if 'Verdict' in each]
         assert [int(row[column]) for column in (
-            'As the paper', 'Opposite', 'Missing', 'Findings as the paper',
-            'Findings opposite')] == [
-                sum(each.startswith('as the paper') for each in verdicts),
-                sum(each.startswith('opposite') for each in verdicts),
-                *map(verdicts.count, ('missing', 'as the paper', 'opposite'))]
+            'As the paper', 'Opposite', 'Undecided', 'Missing', 'Findings as the paper',
+            'Findings opposite', "Of the findings, with a cell above the paper's")
+        ] == count(verdicts)
 
 
 CHECKS = {'claims': check_claims, 'evidence': check_evidence, 'order of optimizers': check_order,

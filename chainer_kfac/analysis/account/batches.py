@@ -67,7 +67,8 @@ def compare_final(cells) -> tuple[list, list[str]]:
                 ours = Difference.of(*(cell.best for cell in pair))
                 paper = '' if variant else '{:+.4f}'.format(
                     pair[0].row['paper'] - pair[1].row['paper'])
-                verdicts.append(facts.verdict(ours, -1.0))
+                verdict = facts.verdict(ours, -1.0)
+                verdicts.append(verdict if variant else facts.marked(verdict, pair))
                 lines.append(['{} − {}'.format(pair[0].name, pair[1].row['batch_size']), paper,
                               facts.show(ours), facts.show_seeds(ours), verdicts[-1]])
     return lines, verdicts

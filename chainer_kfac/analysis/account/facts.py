@@ -114,14 +114,34 @@ def verdict(difference: Difference | None, expected: float) -> str:
     """Whether a difference has the sign of ``expected``, and whether that can be said.
 
     'missing', 'as the paper' or 'opposite', the latter two followed by what keeps it from being a
-    claim, if anything does.
+    claim, if anything does. A verdict may also be 'undecided', with its reason (`Tally`).
     """
     if difference is None:
         return 'missing'
     word = 'as the paper' if difference.value * expected > 0 else 'opposite'
     if difference.error is None:
-        return word + ', no claim: one seed'
+        return '{}, no claim: {}'.format(word, thin(difference))
     return word if difference.decided else word + ', no claim: within the spread of the seeds'
+
+
+def thin(difference: Difference) -> str:
+    """Of which side too few seeds are known to call a difference anything."""
+    return 'one seed' if max(difference.seeds) == 1 else 'one seed on one side'
+
+
+ABOVE = "; {} above the paper's"
+
+
+def marked(verdict: str, cells: list[Cell]) -> str:
+    """The verdict on cells of the paper; a finding says which of them are above the paper's own.
+
+    Fewer epochs and compressed images do not explain that, so something else is not as in the
+    paper, and the order of such cells says nothing of the paper's.
+    """
+    names = [cell.name for cell in cells
+             if cell.best and statistics.fmean(cell.best) > cell.row['paper']]
+    is_finding = verdict in ('as the paper', 'opposite')
+    return verdict + ABOVE.format(' and '.join(names)) if names and is_finding else verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,28 +149,34 @@ class Tally:
     """What a list of verdicts comes to: numbers of comparisons.
 
     Attributes:
-        agree, oppose, missing (int): of all.
+        agree, oppose, undecided, missing (int): of all.
         agree_decided, oppose_decided (int): of those that are more than what seeds do.
+        above (int): of the latter, those with a cell above the paper's.
     """
 
     agree: int
     oppose: int
+    undecided: int
     missing: int
     agree_decided: int
     oppose_decided: int
+    above: int
 
     @classmethod
     def of(cls, verdicts: list[str]) -> 'Tally':
-        return cls(sum(each.startswith('as the paper') for each in verdicts),
-                   sum(each.startswith('opposite') for each in verdicts),
-                   verdicts.count('missing'), verdicts.count('as the paper'),
-                   verdicts.count('opposite'))
+        found = [verdict.partition(';')[0] for verdict in verdicts]
+        agree, oppose, undecided = (sum(each.startswith(word) for each in found) for word in (
+            'as the paper', 'opposite', 'undecided'))
+        return cls(agree, oppose, undecided, found.count('missing'), found.count('as the paper'),
+                   found.count('opposite'), sum(';' in verdict for verdict in verdicts))
 
     def __str__(self):
-        count = self.agree + self.oppose + self.missing
+        count = self.agree + self.oppose + self.undecided + self.missing
         if self.missing == count:
             return 'Nothing to compare yet: all {} comparisons are missing.'.format(count)
-        return ('Of {} comparisons {} point the way of the paper, {} the other way and {} are '
-                'missing. Findings: {} the way of the paper, {} the other way.'.format(
-                    count, self.agree, self.oppose, self.missing, self.agree_decided,
-                    self.oppose_decided))
+        undecided = ', {} undecided'.format(self.undecided) if self.undecided else ''
+        above = "; {} of them with a cell above the paper's".format(self.above)
+        return ('Of {} comparisons {} point the way of the paper, {} the other way{} and {} are '
+                'missing. Findings: {} the way of the paper, {} the other way{}.'.format(
+                    count, self.agree, self.oppose, undecided, self.missing, self.agree_decided,
+                    self.oppose_decided, above if self.above else ''))

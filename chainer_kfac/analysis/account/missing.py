@@ -61,4 +61,4 @@ def _study(results):
 def _paper(results):
     held = runs.find(pathlib.Path(results, 'table1/paper/cifar10'))
     if not any(run.state == 'finished' for run in held):
-        yield "the paper's 200 epochs (profile paper): no finished run"
+        yield 'the 200 epochs that we assume for the paper (profile paper): no finished run'

@@ -1,6 +1,4 @@
 """Two claims: SGD ends above Adam and Adam above K-FAC; and K-FAC overfits."""
-import statistics
-
 from chainer_kfac.analysis import front_page, markdown, table1_text
 from chainer_kfac.analysis.account import facts
 from chainer_kfac.analysis.account.facts import BATCH_SIZES, OPTIMIZERS, Difference, Tally
@@ -26,7 +24,7 @@ def compare_order(cells) -> tuple[list, list[str]]:
             first, second = (cells[optimizer, batch_size, ''] for optimizer in pair)
             paper = first.row['paper'] - second.row['paper']
             ours = Difference.of(first.best, second.best)
-            verdicts.append(facts.verdict(ours, paper))
+            verdicts.append(facts.marked(facts.verdict(ours, paper), [first, second]))
             lines.append([batch_size, ' − '.join(table1_text.NAMES[name] for name in pair),
                           '{:+.4f}'.format(paper), facts.show(ours), facts.show_seeds(ours),
                           verdicts[-1]])
@@ -88,8 +86,8 @@ def compare_gaps(cells) -> tuple[list, list[str]]:
     """K-FAC's gap minus that of the others as lines of a table, and the verdicts.
 
     An optimizer that has come farther has the larger gap for that alone.  So the gaps are also
-    compared where the one of lower training accuracy, in the mean over its seeds, has ended; where
-    the two comparisons differ in sign there is no claim.
+    compared where the seed of lowest training accuracy has ended; where the two comparisons differ
+    in sign it is undecided which overfits more.
     """
     lines, verdicts = [], []
     for batch_size in BATCH_SIZES:
@@ -99,11 +97,10 @@ def compare_gaps(cells) -> tuple[list, list[str]]:
             last = Difference.of(*([gap(log) for log in each] for each in logs))
             verdict, equal = facts.verdict(last, 1.0), None
             if last is not None:
-                reached = min(statistics.fmean(log[-1][TRAIN] for log in each) for each in logs)
+                reached = min(log[-1][TRAIN] for each in logs for log in each)
                 equal = Difference.of(*([gap_at(log, reached) for log in each] for each in logs))
                 if last.value * equal.value < 0:
-                    verdict = '{}, no claim: the reverse at equal training accuracy'.format(
-                        verdict.partition(',')[0])
+                    verdict = 'undecided: the reverse at equal training accuracy'
             verdicts.append(verdict)
             lines.append([batch_size, 'K-FAC − ' + table1_text.NAMES[other], facts.show(last),
                           facts.show(equal), facts.show_seeds(last), verdict])

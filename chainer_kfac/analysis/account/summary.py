@@ -16,8 +16,9 @@ def body(results) -> str:
     lines = []
     for claim, compare in _CLAIMS.items():
         tally = facts.Tally.of(compare(cells)[1])
-        lines.append([claim, tally.agree, tally.oppose, tally.missing, tally.agree_decided,
-                      tally.oppose_decided])
+        lines.append([claim, tally.agree, tally.oppose, tally.undecided, tally.missing,
+                      tally.agree_decided, tally.oppose_decided, tally.above])
     return markdown.table(
-        ['Claim', 'As the paper', 'Opposite', 'Missing', 'Findings as the paper',
-         'Findings opposite'], lines, right=range(1, 6))
+        ['Claim', 'As the paper', 'Opposite', 'Undecided', 'Missing', 'Findings as the paper',
+         'Findings opposite', "Of the findings, with a cell above the paper's"],
+        lines, right=range(1, 8))

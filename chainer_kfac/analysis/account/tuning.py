@@ -7,8 +7,16 @@ _SGD_128 = ('momentum_sgd', 128, '')
 
 
 def cells_body(results) -> str:
-    """Tuned K-FAC against SGD in sentences; then every cell with values other than the paper's."""
+    """Tuned K-FAC against SGD in sentences; then every cell with values other than the paper's.
+
+    Of each of those it is said first what is not as in the paper's cell, and what of it a search
+    has found.
+    """
     cells = facts.cells(results)
+    searched = {}
+    for each in searches.find(results):
+        key = each.settings['optimizer'], each.settings['batch_size']
+        searched.setdefault(key, set()).update(*(trial['values'] for trial in each.trials))
     sentences = [_against_sgd(cells, batch_size) for batch_size in (2048, 128)]
     ours = [cell for (_, _, variant), cell in cells.items() if variant and cell.runs]
     lines = []
@@ -25,7 +33,33 @@ def cells_body(results) -> str:
         ['Cell', 'Best epoch', 'Last epoch', 'Seeds', 'Chosen on', "Minus the paper's values",
          "Minus SGD 128, the paper's values", 'Minus SGD, same batch and variant'],
         lines, right=(1, 2, 3, 5, 6, 7))
-    return '\n\n'.join([*sentences, table])
+    changes = [_change(cell, cells.get((*key, '')), searched.get(key))
+               for cell in ours for key in [(cell.row['optimizer'], cell.row['batch_size'])]]
+    return '\n\n'.join(['\n'.join(filter(None, changes)), *sentences, table])
+
+
+def _change(cell, plain, searched):
+    """What is not as in the paper's cell under the same profile; None if that has no run."""
+    if plain is None or plain.config is None:
+        return None
+    changed = protocol.departures(cell.config, plain.config)
+    said = '- {}: {}.'.format(cell.name, protocol.sentence([changed]))
+    given = [field for field in changed if searched is not None and field not in searched]
+    if given and len(given) == len(changed):
+        said += (" That was set before the search, which found nothing better than the paper's "
+                 'values: what the cell gains is no gain of searching.')
+    elif given:
+        said += ' Set before the search: {}.'.format(', '.join(given))
+    ends = [_end_of_rate(each.runs[0].log) for each in (cell, plain)]
+    if None not in ends and ends[0] != ends[1]:
+        said += (' The learning rate ends at {:.3g} of its first value, and at {:.3g} with the '
+                 "paper's values.".format(*ends))
+    return said
+
+
+def _end_of_rate(log):
+    """The last learning rate as a share of the first."""
+    return log[-1]['lr'] / log[0]['lr'] if 'lr' in log[0] else None
 
 
 def _minus(cell, other):
@@ -53,7 +87,7 @@ def _against_sgd(cells, batch_size):
 
 def _weight(difference):
     if difference.error is None:
-        return ' (no claim: one seed)'
+        return ' (no claim: {})'.format(facts.thin(difference))
     return '' if difference.decided else ' (no claim: within the spread of the seeds)'
 
 
@@ -78,11 +112,11 @@ def readings(results) -> str:
     """K-FAC with both readings of ``cov_ema_decay``, all else equal."""
     lines = []
     for new, old in pairs(results):
+        found = Difference.of(old.best, new.best)
         lines.append([new.row['batch_size'], '{:.6g}'.format(new.config['cov_ema_decay']),
                       *(table1_text.spread(cell.row[which]) for which in ('best', 'last')
                         for cell in (new, old)),
-                      facts.show(Difference.of(old.best, new.best)),
-                      facts.show_seeds(Difference.of(old.best, new.best))])
+                      '{}{}'.format(found, _weight(found)), facts.show_seeds(found)])
     if not lines:
         return 'K-FAC has not been trained with both readings, all else equal, yet.'
     return markdown.table(

@@ -65,10 +65,13 @@ class Heads(chainer.Chain):
         return F.concat(outputs, axis=0)[order]
 
 
-def _case(tolerance=None, dtype='float64', net=Net, acc_iters=1, hooks=(), spread=None, **kfac):
+def _case(tolerance=None, dtype='float64', net=Net, acc_iters=1, hooks=(), spread=None,
+          own_rules=(), later=None, **kfac):
+    """A case; parameters with rules of their own, and {step: hyperparameters from there on}."""
     tolerance = tolerance or {'float64': 1e-9, 'float32': 1e-3}[dtype]
     return {'tolerance': tolerance, 'dtype': dtype, 'net': net, 'hooks': hooks,
-            'spread': spread or {}, 'kfac': {**kfac, 'acc_iters': acc_iters}}
+            'spread': spread or {}, 'own_rules': own_rules, 'later': later or {},
+            'kfac': {**kfac, 'acc_iters': acc_iters}}
 
 
 ROWS = {'paths': 'rows', 'cov_ema_decay': 0.97}
@@ -130,6 +133,13 @@ CASES = {
     'overlap, micro-batches': _case(acc_iters=2, spread={'overlap': True}),
     'overlap, sampled Fisher': _case(fisher='mc', spread={'overlap': True, 'packed': False}),
     'loss scale': _case(loss_scale=64.0),
+    'rules of their own': _case(own_rules=['/wide/b', '/last/W']),
+    'rules of their own, rows': _case(
+        own_rules=['/wide/W', '/twice/b'], spread={'fraction': 1.0}, **ROWS),
+    'rows are left while inverses are kept': _case(
+        spread={'fraction': 1.0}, later={4: {'inverse_update_interval': 3}}, **ROWS),
+    'general inverses from a step on': _case(
+        paths='solve', spread={'fraction': 1.0}, later={3: {'use_cholesky': False}}),
     # A number on the wire is off by 2^-11 of itself; errors of ten steps add up.
     'float16 on the wire': _case(0.02, spread={'wire_dtype': 'float16', 'fraction': 1.0}),
     'float16 on the wire, overlap, one rank a layer': _case(
@@ -164,12 +174,19 @@ class Training:
         self.optimizer.setup(self.net)
         for hook in case['hooks']:
             self.optimizer.add_hook(hook)
+        rules = chainer.optimizers.SGD(lr=0.01)
+        for name, param in self.net.namedparams():
+            if name in case['own_rules']:
+                param.update_rule = rules.create_update_rule()
+        self.later = case['later']
         self.start = None
 
     def loss(self, x, t):
         return F.softmax_cross_entropy(self.net(x), t)
 
     def step(self, step):
+        for name, value in self.later.get(step, {}).items():
+            setattr(self.optimizer, name, value)
         for micro in range(self.optimizer.acc_iters):
             x, t = batch(step, micro, self.dtype)
             with chainer.using_config('dtype', np.dtype(self.dtype)):

@@ -3,11 +3,14 @@ import sys
 
 import cases
 import chainer
+import chainer.functions as F
+import chainer.links as L
 import numpy as np
 import pytest
 
 import chainer_kfac
 from chainer_kfac.exceptions import ConfigError
+from chainer_kfac.optimizers import DistributedKFAC
 
 comm = chainer_kfac.create_communicator()
 rank, size = comm.rank, comm.size
@@ -152,6 +155,58 @@ def other_parameters_are_refused():
             training.optimizer.backward(loss)
 
 
+class Either(chainer.Chain):
+    """The covered layer is rank 0's alone."""
+
+    def __init__(self, hidden):
+        super().__init__()
+        with self.init_scope():
+            self.first = L.Scale(1, (11,))
+            self.covered = L.Linear(hidden, cases.CLASSES)
+            self.other = L.Scale(1, (cases.CLASSES,))
+
+    def forward(self, x):
+        h = self.first(x.reshape(len(x), -1)[:, :11])
+        return self.covered(h) if rank == 0 else self.other(h[:, :cases.CLASSES])
+
+    def loss(self, x, t):
+        return F.softmax_cross_entropy(self(x), t)
+
+
+def a_layer_of_one_rank_alone():
+    """The others have neither rows nor factors of any layer to tell dtype and place from."""
+    for kfac in ({'fraction': 1.0, **cases.ROWS}, {'fraction': 0.0, 'paths': 'thin'}):
+        with chainer.using_config('dtype', np.dtype('float64')):
+            np.random.seed(0)
+            net = Either(11)
+            optimizer = DistributedKFAC(comm, **kfac).setup(net)
+            for step in range(2):
+                x, t = cases.batch(step)
+                optimizer.update(net.loss, x, t)
+        mine = cases.flat(net)
+        assert all((other == mine).all() for other in comm.mpi_comm.allgather(mine))
+
+
+def a_layer_without_a_shape_is_refused():
+    """Made later, it would be another one on each rank."""
+    with chainer.using_config('dtype', np.dtype('float64')):
+        net = Either(None)
+        x, t = cases.batch(0)
+        refused = pytest.raises(ConfigError, match='/covered/W has no shape on rank 1')
+        with refused:
+            DistributedKFAC(comm).setup(net).update(net.loss, x, t)
+        with refused:
+            DistributedKFAC(comm).setup(net).backward(net.loss(x, t))
+
+
+def what_teams_send_is_counted():
+    """Also where a team is some of the ranks."""
+    training = cases.Training('rows, half', comm)
+    for step in range(2):
+        training.step(step)
+    assert training.optimizer.team.comm.traffic is comm.traffic
+
+
 def a_snapshot_between_micro_batches_is_refused():
     training = cases.Training('micro-batches', comm)
     x, t = cases.batch(0)
@@ -177,6 +232,8 @@ def two_optimizers_on_parts():
 for check in (bytes_of_factors, intervals, a_rank_that_owns_nothing, buffers_are_allocated_once,
               a_report, all_skip_together, factors_that_need_more_damping,
               different_models_are_refused, other_parameters_are_refused,
+              a_layer_of_one_rank_alone, a_layer_without_a_shape_is_refused,
+              what_teams_send_is_counted,
               a_snapshot_between_micro_batches_is_refused,
               two_optimizers_on_parts):
     check()
