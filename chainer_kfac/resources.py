@@ -29,6 +29,15 @@ def find(name: str) -> Path:
         name, folder, ', '.join(known) or 'nothing'))
 
 
+def given(path: str) -> str:
+    """A path that the user names: that file, else the shipped one of this name, if there is one.
+
+    So that what the documentation names, ``experiments/quickstart.yaml``, is there everywhere.
+    """
+    shipped = _root() / path
+    return str(shipped) if not Path(path).exists() and shipped.exists() else path
+
+
 def _root():
     clone = _PACKAGE.parent
     return clone if (clone / 'setup.py').exists() else _PACKAGE

@@ -94,7 +94,8 @@ def _log(path, result):
     log = _load(path, json.loads)
     if log is None and result is None:
         return []
-    if not isinstance(log, list) or not all('epoch' in entry for entry in log) or (
+    if not isinstance(log, list) or not all(
+            isinstance(entry, dict) and 'epoch' in entry for entry in log) or (
             result is not None and not log):
         raise _damaged(path, 'it lists no epochs')
     return log

@@ -46,7 +46,11 @@ def run(args):
     from chainer_kfac import resources
     from chainer_kfac.exceptions import ConfigError
 
-    sys.path.insert(0, str(resources.find('benchmarks/main.py').parent.parent))
+    try:
+        sys.path.insert(0, str(resources.find('benchmarks/main.py').parent.parent))
+    except ConfigError:
+        raise ConfigError('the benchmarks are no part of an installed package: run this in a clone '
+                          'of the repository, with its own virtual environment') from None
     if args.what_is_timed == 'scaling':
         return _scaling(args)
     from benchmarks import main, report, rows, tables

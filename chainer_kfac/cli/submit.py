@@ -172,6 +172,7 @@ def _resources(args, env, variables):
 
 
 def _orders(args, resources, of_jobs):
+    from chainer_kfac import resources as shipped
     from chainer_kfac.jobs import requests
 
     fetch = not args.dry_run
@@ -179,7 +180,8 @@ def _orders(args, resources, of_jobs):
         import chainer
         chainer.dataset.set_dataset_root(of_jobs['CHAINER_DATASET_ROOT'])
     if args.kind == 'train':
-        return [requests.train(args.config, args.overrides, args.root, resources, fetch)]
+        return [requests.train(shipped.given(args.config), args.overrides, args.root, resources,
+                               fetch)]
     if args.kind != 'search':
         sweep = requests.Sweep(
             args.kind, args.per, args.root, args.hparams, args.optimizer, args.batch, args.seeds,

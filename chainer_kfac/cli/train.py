@@ -26,11 +26,13 @@ def add_parser(subparsers):
 
 
 def run(args):
+    from chainer_kfac import resources
     from chainer_kfac.communicators import world
 
     with world.joined() as ranks:
         from chainer_kfac import training  # after the threads of a rank are set
 
-        config = ranks.together(training.RunConfig.load, args.config, args.overrides)
+        config = ranks.together(training.RunConfig.load, resources.given(args.config),
+                                args.overrides)
         training.run(config, training.run_directory.path(config, args.root), force=args.force,
                      comm=ranks)

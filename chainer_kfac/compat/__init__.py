@@ -7,6 +7,8 @@ why (``docs/compat.md`` lists them). An old stack on which Chainer works stays a
 Patches are applied when the module that needs them is imported. ``import chainer_kfac`` by
 itself imports neither NumPy nor Chainer.
 """
+import sys
+
 from chainer_kfac.compat import caffe, cupy14, numpy2, onnx_mapping, packaging, repairs
 from chainer_kfac.compat.hooks import ImportHook
 from chainer_kfac.compat.optional import remedy, require
@@ -22,7 +24,15 @@ _PROGRAM_PATCHES = PatchSet(numpy2.patches('numpy', after=True))
 
 
 def install() -> ImportHook:
-    """Install the patches; a second call changes nothing. Returns the import hook."""
+    """Install the patches; a second call changes nothing. Returns the import hook.
+
+    What an import of Chainer that failed without them has left behind is removed: a notebook in
+    which that has happened needs no restart.
+    """
+    for package in ('chainer', 'chainermn'):
+        if package not in sys.modules:
+            for name in [name for name in sys.modules if name.startswith(package + '.')]:
+                del sys.modules[name]
     return _PATCHES.install()
 
 

@@ -40,8 +40,10 @@ def command(arguments: list[str], original: list[str]) -> list[str]:
 def environment(inherited: dict[str, str]) -> dict[str, str]:
     """The environment of the program: PYTHONPATH begins with the folder of ``sitecustomize``."""
     site = str(Path(__file__).with_name('site'))
-    entries = [site, *filter(None, inherited.get('PYTHONPATH', '').split(os.pathsep))]
-    return {**inherited, 'PYTHONPATH': os.pathsep.join(dict.fromkeys(entries))}
+    old = inherited.get('PYTHONPATH')
+    entries = [site, *(old.split(os.pathsep) if old else [])]   # an empty one: where it is started
+    return {**inherited, 'PYTHONPATH': os.pathsep.join(dict.fromkeys(entries)),
+            'CHAINER_KFAC_PYTHON': '{}.{}'.format(*sys.version_info)}
 
 
 def main() -> int:

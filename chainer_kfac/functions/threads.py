@@ -4,6 +4,7 @@ A pool of our own instead of numba's: it is safe to call from several threads an
 adds no runtime beside the BLAS library's, and what each task computes does not depend on how many
 threads there are, so neither do the results.
 """
+import contextlib
 import itertools
 import os
 from collections.abc import Callable
@@ -40,8 +41,11 @@ def run(task: Callable[[int], None], tasks: int) -> None:
         while (i := next(numbers)) < tasks:
             task(i)
 
-    futures = [_executor(helpers).submit(drain) for _ in range(helpers)]
+    futures = []
     try:
+        with contextlib.suppress(RuntimeError):     # at the interpreter's end there are no helpers
+            for _ in range(helpers):
+                futures.append(_executor(helpers).submit(drain))
         drain()
     finally:
         for future in futures:

@@ -98,13 +98,14 @@ class DistributedKFAC(KFAC):
 
     def update(self, lossfun: Callable | None = None, *args, **kwds) -> None:
         """As `KFAC.update`; at the first, all ranks take the parameters of rank 0."""
-        if lossfun is not None:
-            if not self._is_synchronised:
-                give_initial_parameters(self.comm, self.target, lossfun, args, kwds)
-                self._is_synchronised = True
-            with self.phases.clock('gradient'):
-                self.backpropagate(lossfun(*args, **kwds))
-        self.complete_pass()
+        with self.dropped_if_broken_off():
+            if lossfun is not None:
+                if not self._is_synchronised:
+                    give_initial_parameters(self.comm, self.target, lossfun, args, kwds)
+                    self._is_synchronised = True
+                with self.phases.clock('gradient'):
+                    self.backpropagate(lossfun(*args, **kwds))
+            self.complete_pass()
 
     def _prepare(self):
         super()._prepare()

@@ -1,4 +1,5 @@
 """The half of K-FAC that comes before a step: parameters, backprop, micro-batches, state."""
+import contextlib
 from collections.abc import Callable
 
 import chainer
@@ -87,9 +88,10 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
                 been given to `backward` already.
             args, kwds: its arguments.
         """
-        if lossfun is not None:
-            self.backpropagate(lossfun(*args, **kwds))
-        self.complete_pass()
+        with self.dropped_if_broken_off():
+            if lossfun is not None:
+                self.backpropagate(lossfun(*args, **kwds))
+            self.complete_pass()
 
     def backward(self, loss: chainer.Variable) -> None:
         """Clear all gradients and backpropagate ``loss``; instead of ``loss.backward()``.
@@ -98,9 +100,10 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         unlike ``update(lossfun)`` no layer does without.
 
         Raises:
-            ConfigError: if `update` has not been called since the loss before.
+            ConfigError: if `update` has not been called since the loss before, which is dropped.
         """
-        self.backpropagate(loss, final=False)
+        with self.dropped_if_broken_off():
+            self.backpropagate(loss, final=False)
 
     def backpropagate(self, loss: chainer.Variable, final: bool = True) -> None:
         """Let the blocks look on while ``loss`` is backpropagated.
@@ -113,16 +116,12 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         self._check_set_up()
         if self._batch is not None:
             raise ConfigError('KFAC was given a loss before this one and update() was not called '
-                              'for it: call update() after each backward(), and give several '
-                              'losses as their sum')
+                              'for it, so both are dropped: call update() after each backward(), '
+                              'and give several losses as their sum')
         hyperparameters.check(self.hyperparam)
         self._prepare()
         self.target.cleargrads()
-        try:
-            self._batch = self._record(loss, final)
-        except BaseException:
-            self._drop_update()
-            raise
+        self._batch = self._record(loss, final)
         self._losses.append(loss.array)
 
     def _record(self, loss, final):
@@ -150,15 +149,22 @@ class RecordingMethod(chainer.optimizer.GradientMethod):
         if self._batch is None:
             raise ConfigError('KFAC must see the backward pass: give update() the loss function, '
                               'or call optimizer.backward(loss) instead of loss.backward()')
+        if self.accumulate():
+            self.step()
+
+    @contextlib.contextmanager
+    def dropped_if_broken_off(self):
+        """Context in which an error makes the update be forgotten, micro-batches before included.
+
+        Else the next would follow what this one has recorded.
+        """
         try:
-            if self.accumulate():
-                self.step()
+            yield
         except BaseException:
             self._drop_update()
             raise
 
     def _drop_update(self):
-        """Forget what was recorded for an update that an error broke off: the next starts anew."""
         self._batch, self._losses = None, []
         self._gradients.clear()
         for block in self.blocks:

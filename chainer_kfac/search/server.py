@@ -92,12 +92,18 @@ class EmbeddedServer:
         for _ in range(_TRIES):
             if port is None or not _is_free(port):
                 port = _free_port()
-            note = {'kind': kind, 'port': port, 'token': uuid.uuid4().hex,
-                    'host': socket.gethostname()}
-            with self._locked(before) as lock:
+            note = {'kind': kind, 'port': port, 'token': uuid.uuid4().hex}
+            with self._locked() as lock:
                 note['pid'] = self._spawn(kind, port, lock)
-            if self._wait(note):
-                self._note.write_text(json.dumps(note))
+            try:
+                answers = self._wait(note)
+                if answers:
+                    self._note.write_text(json.dumps(note))
+            except BaseException:       # or it would run on, and nobody know where
+                self._child.kill()
+                self._child.wait()
+                raise
+            if answers:
                 logger.info('the database is %s, %s, with its files in %s; more workers on this '
                             'machine join with: chainer-kfac worker --mongo %s',
                             _uri(port), kind, self.folder, _uri(port))
@@ -107,22 +113,26 @@ class EmbeddedServer:
             self.folder / 'server.log'))
 
     @contextlib.contextmanager
-    def _locked(self, before):
-        """The file whose lock the new server inherits."""
+    def _locked(self):
+        """The file whose lock the new server inherits, and which says who that is."""
         deadline = time.monotonic() + LOCK_SECONDS
-        with open(self.folder / 'server.lock', 'a') as lock:
+        with open(self.folder / 'server.lock', 'a+') as lock:
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
+                        lock.seek(0)
                         raise ServerError(
-                            'the database in {} runs on {}, and only that machine reaches it: run '
-                            'this there, or keep the search in a server of its own, with --mongo'
-                            .format(self.folder, before.get('host', 'another machine'))) from None
+                            'the database in {} is run by {}, and only that machine reaches it: '
+                            'run this there, end that process, or take a server that several '
+                            'machines reach, with --mongo'.format(
+                                self.folder, lock.read().strip() or 'another process')) from None
                     time.sleep(0.05)
+            lock.truncate(0)
             yield lock
+            lock.write('process {} on {}\n'.format(self._child.pid, socket.gethostname()))
 
     def _spawn(self, kind, port, lock):
         data = self.folder / kind

@@ -1,4 +1,5 @@
 """A worker: takes trials from the database, evaluates them, writes the results back."""
+import contextlib
 import logging
 import os
 import pathlib
@@ -150,7 +151,8 @@ class Worker:
     def _sweep(self):
         """Take trials back from the dead, now and then: the driver may be dead as well."""
         if self._latest is None and self._exp_key is not None:
-            self._latest = self._insist(lambda: experiments.find(self._store, self._exp_key))
+            with contextlib.suppress(RefusedTrial):     # said of each of its trials
+                self._latest = self._insist(lambda: experiments.find(self._store, self._exp_key))
         if self._latest is None or time.monotonic() - self._swept < self._latest.search['lease']:
             return
         self._swept = time.monotonic()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from chainer_kfac.exceptions import ConfigError, KFACError
-from chainer_kfac.sweeps import devices, estimate, launch
+from chainer_kfac.sweeps import devices, estimate, failure, launch
 from chainer_kfac.sweeps.child import CONSOLE, Child, environment
 from chainer_kfac.sweeps.console import Console
 from chainer_kfac.training.config import RunConfig
@@ -64,6 +64,7 @@ class Sweep:
         are waited for; a second signal ends them at once.  The same sweep later goes on from there.
 
         Raises:
+            ConfigError: before a run is discarded, if there is no such GPU as one wants.
             Interrupted: after such a signal.
         """
         self._look_at_what_is_there()
@@ -92,12 +93,14 @@ class Sweep:
             self._console.close()
 
     def _look_at_what_is_there(self):
+        if self._force:
+            self._check_devices()
         for config, directory in self._runs:
             place = RunDirectory(directory)
             try:
                 # All are emptied before the first begins: after an interruption the same sweep,
                 # no longer forced, then goes on with all that this one has not reached.
-                result = place.discard() if self._force else place.check(config)
+                result = self._discard(place) if self._force else place.check(config)
             except KFACError as error:
                 self._fail(directory, error)
                 continue
@@ -108,6 +111,17 @@ class Sweep:
         if self.finished:
             self._console.line('{} of {} runs were finished before.'.format(
                 self.finished, len(self._runs)))
+
+    def _check_devices(self):
+        """What can never begin must not cost what it was to replace."""
+        for wanted in dict.fromkeys(config.device for config, _ in self._runs):
+            if wanted not in ('auto', -1):
+                from chainer_kfac.training import device  # imports Chainer, which takes seconds
+                device.choose(wanted)
+
+    def _discard(self, place):
+        place.discard()
+        failure.clear(place.path)
 
     def _start(self, requests):
         for slot in range(self._jobs):

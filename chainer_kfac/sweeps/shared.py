@@ -68,6 +68,7 @@ class SharedSweep:
         for config, directory in self._runs:
             try:
                 self._ranks.first(RunDirectory(directory).discard)
+                self._ranks.first(failure.clear, directory)
                 runs.append((config, directory))
             except KFACError as error:
                 self._fail(config, directory, error)

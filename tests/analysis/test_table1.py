@@ -284,7 +284,8 @@ def test_a_damaged_file_is_named(write_run, folder):
 @pytest.mark.parametrize(('name', 'content', 'says'), [
     ('config.yaml', '', 'no "optimizer"'), ('config.yaml', '[1]', 'no "optimizer"'),
     ('result.json', '{}', 'no "best_val_acc"'), ('log', '[]', 'no epochs'),
-    ('log', '{"epoch": 1}', 'no epochs'), ('log', None, 'no epochs')])
+    ('log', '{"epoch": 1}', 'no epochs'), ('log', '[1, 2]', 'no epochs'),
+    ('log', None, 'no epochs')])
 def test_a_file_that_lacks_something_is_named(write_run, folder, name, content, says):
     path = write_run('adam', 128) / name
     if content is None:

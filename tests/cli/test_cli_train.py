@@ -37,6 +37,12 @@ def test_flags_root_and_force(called, request_file):
     assert options == {'force': True}
 
 
+def test_a_shipped_example_is_there_everywhere(called, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(['train', 'experiments/quickstart.yaml', 'seed=3']) == 0
+    assert called[0][0][0].seed == 3
+
+
 def test_fields_may_stand_between_flags(called, request_file):
     assert cli.main(['train', request_file, '--root', 'x', 'lr=0.2',
                      '--force', 'seed=3']) == 0

@@ -168,3 +168,12 @@ def test_onnx_export(tmp_path):
         exported = onnx_chainer.export(
             model, np.ones((1, 3), 'f'), filename=str(tmp_path / 'model.onnx'))
     assert [node.op_type for node in exported.graph.node] == ['Gemm', 'Relu']
+
+
+def test_an_import_of_chainer_that_failed_needs_no_restart():
+    """As in a notebook whose first cell imports Chainer without this package."""
+    text = ('import numpy\n'
+            'try:\n    import chainer\nexcept Exception:\n    pass\n'
+            'import chainer_kfac\nimport chainer\nprint(chainer.Variable(numpy.ones(1)).array)')
+    done = subprocess.run([sys.executable, '-c', text], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == '[1.]', done.stderr

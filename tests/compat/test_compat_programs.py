@@ -127,6 +127,21 @@ def test_child_processes_are_patched(script):
     assert result.stdout == 'done\n', result.stderr
 
 
+def test_a_child_without_this_environment_is_left_alone(script, tmp_path):
+    """Another Python, or one with NumPy and nothing else."""
+    (tmp_path / 'bare').mkdir()
+    (tmp_path / 'bare/numpy.py').write_text('import sys\nprint(len(sys.path))')
+    child = ('import os, subprocess, sys\n'
+             'run = [sys.executable, "-S", "-c", "import sys; sys.path.insert(0, {bare!r}); '
+             'import sitecustomize, numpy"]\n'
+             'same = subprocess.run(run, capture_output=True, text=True, check=True).stdout\n'
+             'os.environ["CHAINER_KFAC_PYTHON"] = "3.8"\n'
+             'other = subprocess.run(run, capture_output=True, text=True, check=True).stdout\n'
+             'print("done", same == other)').format(bare=str(tmp_path / 'bare'))
+    result = launch(script(child))
+    assert result.stdout == 'done True\n', result.stderr
+
+
 def test_a_sitecustomize_of_the_users_own_still_runs(script, tmp_path):
     site = tmp_path / 'own'
     site.mkdir()
@@ -162,7 +177,9 @@ def test_python_gets_its_own_options(options, kept):
 
 def test_pythonpath_keeps_its_entries_and_its_order():
     site = str(Path(launcher.__file__).with_name('site'))
-    assert launcher.environment({'PYTHONPATH': 'a::b'})['PYTHONPATH'] == ':'.join([site, 'a', 'b'])
+    path = launcher.environment({'PYTHONPATH': 'a::b'})['PYTHONPATH']
+    assert path == ':'.join([site, 'a', '', 'b'])       # '' is the directory it is started in
+    assert launcher.environment({'PYTHONPATH': ''})['PYTHONPATH'] == site
     again = launcher.environment({'PYTHONPATH': site + ':a'})['PYTHONPATH']
     assert again == site + ':a'
 

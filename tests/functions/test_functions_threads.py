@@ -99,3 +99,21 @@ def test_workers_of_a_multiprocess_iterator():
         finally:
             iterator.finalize()
     np.testing.assert_allclose([x for x, _ in batch], expected)
+
+
+LATE = """
+import threading, time
+from chainer_kfac.functions import threads
+def work():
+    threading.main_thread().join()
+    done = []
+    threads.run(done.append, 5)
+    print(sorted(done))
+threading.Thread(target=work).start()
+"""
+
+
+def test_a_thread_that_outlives_the_main_one_does_all_the_work_itself():
+    """No pool takes tasks any more by then."""
+    done = subprocess.run([sys.executable, '-c', LATE], capture_output=True, text=True)
+    assert done.stdout == '[0, 1, 2, 3, 4]\n', done.stderr

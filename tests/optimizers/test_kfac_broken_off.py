@@ -96,11 +96,22 @@ def test_a_penalty_may_add_its_gradient_before_update(path):
 def test_a_second_loss_before_update_is_refused():
     net, optimizer, loss = trained()
     x, t = small_nets.images(6, seed=2)
-    optimizer.backward(loss(x, t))
-    with pytest.raises(ConfigError, match='give several losses as their sum'):
-        optimizer.backward(loss(x, t))
-    optimizer.update()
-    assert_allclose(weights(net), weights(trained(steps=3)[0]), rtol=1e-12)
+    for give in (lambda: optimizer.backward(loss(x, t)), lambda: optimizer.update(loss, x, t)):
+        optimizer.backward(loss(*small_nets.images(9, seed=7)))
+        with pytest.raises(ConfigError, match='both are dropped.*give several losses as their sum'):
+            give()
+    optimizer.update(loss, x, t)
+    assert_array_equal(weights(net), weights(trained(steps=3)[0]))
+
+
+def test_micro_batches_before_a_loss_that_fails_are_dropped():
+    net, optimizer, loss = trained(steps=4, acc_iters=2)
+    optimizer.update(loss, *small_nets.images(9, seed=7))
+    with pytest.raises(ZeroDivisionError):
+        optimizer.update(lambda: 1 / 0)
+    for seed in (4, 5):
+        optimizer.update(loss, *small_nets.images(6, seed=seed))
+    assert_array_equal(weights(net), weights(trained(steps=6, acc_iters=2)[0]))
 
 
 def test_a_snapshot_may_be_loaded_between_two_micro_batches(tmp_path):

@@ -1,4 +1,5 @@
 """A sweep goes on past failures, skips what is finished, and stops its children when told."""
+import dataclasses
 import errno
 import functools
 import io
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from chainer_kfac.exceptions import ConfigError, RunDirectoryError
+from chainer_kfac.exceptions import ConfigError, KFACError, RunDirectoryError
 from chainer_kfac.sweeps import Sweep, failure, runner
 from chainer_kfac.sweeps.child import environment
 from chainer_kfac.sweeps.console import Console
@@ -122,6 +123,30 @@ def test_force_discards_all_runs_before_it_trains_the_first_again(fake, make_swe
         sweep.run()
     assert [child.config.seed for child in fake.started] == [0, 1, 0]
     assert not any(result.exists() for result in results)
+
+
+def test_force_discards_nothing_for_a_device_that_is_not_there(fake, make_sweep, tmp_path):
+    make_sweep(1)[0].run()
+    result = fake.started[0].directory / 'result.json'
+    wanted = dataclasses.replace(configs(1)[0], device=99)
+    with pytest.raises(KFACError):
+        Sweep([wanted], tmp_path / 'runs', force=True, console=Console(io.StringIO())).run()
+    assert result.exists()
+
+
+def test_force_forgets_why_the_last_attempt_failed(fake, make_sweep):
+    fake.reasons[0] = 'no space left'
+    sweep, _ = make_sweep(2)
+    sweep.run()
+    directory = fake.started[0].directory
+    directory.mkdir(parents=True, exist_ok=True)
+    failure.write(directory, configs(1)[0], 2, 'no space left')
+    sweep, _ = make_sweep(1, force=True)
+    sweep._console.status = lambda describe: os.kill(os.getpid(), signal.SIGTERM)
+    fake.lives = 10**9
+    with pytest.raises(Interrupted):
+        sweep.run()
+    assert not (directory / failure.NAME).exists()
 
 
 def test_force_leaves_a_run_in_use_alone(fake, make_sweep):

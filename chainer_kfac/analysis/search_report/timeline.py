@@ -51,7 +51,8 @@ def attempts(trial):
                           'trial {}, attempt {}: {}'.format(trial['tid'], past.get('attempt'),
                                                             reason)))
     start, end = trial.get('book_time'), trial.get('end_time') or trial.get('refresh_time')
-    if trial['state'] in (RUNNING, DONE, ERROR) and start and end and end >= start:
+    held = trial['owner'] is not None       # else the last attempt is in the history
+    if held and trial['state'] in (RUNNING, DONE, ERROR) and start and end and end >= start:
         if trial['state'] == RUNNING:
             kind, words = 'open', 'running'
         elif results.is_failed(trial):

@@ -26,7 +26,11 @@ class _Trigger:
             from chainer_kfac import compat
         except ImportError:
             sys.path.append(_PROJECT)     # a clone that is not installed, and not the directory
-            from chainer_kfac import compat
+            try:
+                from chainer_kfac import compat
+            except ImportError:           # a child in an environment of its own, without Chainer
+                sys.path.remove(_PROJECT)
+                return None
         compat.install_for_programs()
         return importlib.util.find_spec(fullname)      # through the finders installed just now
 
@@ -41,5 +45,7 @@ def _next_sitecustomize():
         spec.loader.exec_module(module)
 
 
-sys.meta_path.insert(0, _Trigger)
+# A child process may be another Python, for which this environment is not made.
+if os.environ.get('CHAINER_KFAC_PYTHON') in (None, '{}.{}'.format(*sys.version_info)):
+    sys.meta_path.insert(0, _Trigger)
 _next_sitecustomize()
