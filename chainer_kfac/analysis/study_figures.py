@@ -1,4 +1,6 @@
 """The batch-size study drawn: accuracy over the course of the runs, and where it ends."""
+import math
+
 from chainer_kfac.analysis import captions, drawing, lines, table1_text
 
 _AXES = {'iteration': ('iterations', 'log'), 'epoch': ('epochs', 'linear'),
@@ -99,15 +101,19 @@ _ENDS = {'best epoch': {'linestyle': '-'},
 
 
 def _spread(axis, series, key, style):
-    """Mean over the seeds, and a bar from the lowest to the highest of them."""
+    """Mean over the seeds, and a bar from the lowest to the highest of them.
+
+    A cell without runs breaks the line, but for the paper's own, which has fewer cells.
+    """
     points = []
     for each in series:
         value = each.row[key]
-        if value is not None:
-            values = value['values'] if isinstance(value, dict) else [value]
-            points.append((each.cell.batch_size, sum(values) / len(values), min(values),
-                           max(values)))
-    if points:
+        if value is None and key == 'paper':
+            continue
+        values = value['values'] if isinstance(value, dict) else [
+            math.nan if value is None else value]
+        points.append((each.cell.batch_size, sum(values) / len(values), min(values), max(values)))
+    if not all(math.isnan(mean) for _, mean, *_ in points):
         x, mean, low, high = zip(*points, strict=True)
         axis.plot(x, mean, **style)
         axis.vlines(x, low, high, color=style['color'], linewidth=0.9, zorder=1.9)

@@ -99,10 +99,11 @@ def test_accuracy_against_batch_size(many):
     accuracy, gap = page.axes
     colour = lines.of_optimizer('momentum_sgd')['color']
     (x, best), (paper_x, paper) = drawn(accuracy, colour, '-') + drawn(accuracy, colour, ':')
-    assert (x, best) == ([128, 256, 2048], pytest.approx([0.7, 0.7, 0.65]))
+    assert x == [128, 256, 512, 1024, 2048]     # a cell without runs breaks the line
+    assert best == pytest.approx([0.7, 0.7, np.nan, np.nan, 0.65], nan_ok=True)
     assert (paper_x, paper) == ([128, 512, 2048], [0.853837, 0.849977, 0.834328])
-    (x, _), = drawn(gap, colour, '-')
-    assert x == [128, 256, 2048]
+    (x, gaps), = drawn(gap, colour, '-')
+    assert np.isnan(gaps).tolist() == [False, False, True, True, False]
     check_texts(page)
 
 
