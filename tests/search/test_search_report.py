@@ -290,6 +290,11 @@ window.addEventListener('load', () => {
 </script>"""
 
 
+def test_the_page_says_what_a_loss_is(found):
+    assert ('A loss is 1 minus the best accuracy of a trial on held-out training images of digits.'
+            in search_report.page(found))
+
+
 @pytest.mark.browser
 def test_the_page_in_a_browser(found, tmp_path):
     """Offline, in headless Chromium: it draws, sorts, brushes, lights up, and overlaps nothing."""

@@ -12,6 +12,7 @@ from chainer_kfac.analysis.search_report import (
     table,
     timeline,
 )
+from chainer_kfac.datasets.cifar10 import LABELS
 from chainer_kfac.search import results
 from chainer_kfac.search.found import Found
 
@@ -87,13 +88,23 @@ def _section(title, explanation, content):
         title.lower().replace(' ', '-'), title, html.escape(explanation), content)
 
 
+def _meaning(experiment):
+    """What the loss of a training is, and of which images."""
+    if experiment.objective == 'train':
+        yield 'A loss is 1 minus the best accuracy of a trial on {} of {}.'.format(
+            {'holdout': 'held-out training images', 'test': 'the test images'}[
+                experiment.settings.get('select_on', 'test')],
+            LABELS.get(experiment.data, experiment.settings['dataset']))
+
+
 def _summary(found):
     """What was searched and what came of it, in a few lines and a list of settings."""
     experiment = found.experiment
     about = {**experiment.settings, **experiment.search, 'objective': experiment.objective,
              'chainer_kfac': experiment.version, 'protocol': experiment.digest}
     top = results.best(found.trials)
-    lines = ''.join('<p>{}</p>\n'.format(html.escape(line)) for line in found.status())
+    said = [*found.status(), *_meaning(experiment)]
+    lines = ''.join('<p>{}</p>\n'.format(html.escape(line)) for line in said)
     best = ''
     if top is not None:
         best = '<div class="best"><span>best loss</span><b>{:.5g}</b><span>trial {}</span></div>' \
