@@ -96,11 +96,11 @@ class Sweep:
         if self._force:
             self._check_devices()
         for config, directory in self._runs:
-            place = RunDirectory(directory)
             try:
                 # All are emptied before the first begins: after an interruption the same sweep,
                 # no longer forced, then goes on with all that this one has not reached.
-                result = self._discard(place) if self._force else place.check(config)
+                result = (discard(directory) if self._force
+                          else RunDirectory(directory).check(config))
             except KFACError as error:
                 self._fail(directory, error)
                 continue
@@ -118,10 +118,6 @@ class Sweep:
             if wanted not in ('auto', -1):
                 from chainer_kfac.training import device  # imports Chainer, which takes seconds
                 device.choose(wanted)
-
-    def _discard(self, place):
-        place.discard()
-        failure.clear(place.path)
 
     def _start(self, requests):
         for slot in range(self._jobs):
@@ -183,6 +179,16 @@ class Sweep:
         ahead += [by_directory[child.directory] for child in self._running.values()]
         left = estimate.seconds_left(ahead, list(by_directory.values()), self._jobs)
         return self._count() + '; '.join([estimate.say(left), *running])
+
+
+def discard(directory) -> None:
+    """Empty a run directory, and forget why its last attempt failed.
+
+    Raises:
+        RunDirectoryError: if another process holds it.
+    """
+    RunDirectory(directory).discard()
+    failure.clear(directory)
 
 
 def say_how_to_go_on(finished: int, runs: int, force: bool) -> str:

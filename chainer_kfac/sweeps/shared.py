@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from chainer_kfac.exceptions import KFACError
 from chainer_kfac.sweeps import failure
 from chainer_kfac.sweeps.console import Console
-from chainer_kfac.sweeps.runner import say_how_to_go_on
+from chainer_kfac.sweeps.runner import discard, say_how_to_go_on
 from chainer_kfac.training import device
 from chainer_kfac.training import run as train
 from chainer_kfac.training.config import RunConfig
-from chainer_kfac.training.run_directory import RunDirectory, path
+from chainer_kfac.training.run_directory import path
 from chainer_kfac.training.stop import Interrupted
 
 
@@ -67,8 +67,7 @@ class SharedSweep:
         runs = []
         for config, directory in self._runs:
             try:
-                self._ranks.first(RunDirectory(directory).discard)
-                self._ranks.first(failure.clear, directory)
+                self._ranks.first(discard, directory)
                 runs.append((config, directory))
             except KFACError as error:
                 self._fail(config, directory, error)

@@ -129,9 +129,6 @@ def thin(difference: Difference) -> str:
     return 'one seed' if max(difference.seeds) == 1 else 'one seed on one side'
 
 
-ABOVE = "; {} above the paper's"
-
-
 def marked(verdict: str, cells: list[Cell]) -> str:
     """The verdict on cells of the paper; a finding says which of them are above the paper's own.
 
@@ -141,7 +138,9 @@ def marked(verdict: str, cells: list[Cell]) -> str:
     names = [cell.name for cell in cells
              if cell.best and statistics.fmean(cell.best) > cell.row['paper']]
     is_finding = verdict in ('as the paper', 'opposite')
-    return verdict + ABOVE.format(' and '.join(names)) if names and is_finding else verdict
+    if not names or not is_finding:
+        return verdict
+    return "{}; {} above the paper's".format(verdict, ' and '.join(names))
 
 
 @dataclasses.dataclass(frozen=True)
